@@ -1,0 +1,1 @@
+"""Sidetone's bot: hears, thinks and speaks, in one process."""

@@ -1,0 +1,1 @@
+"""Sound in and out: PCM maths, microphone, loudspeaker. No models, no Discord."""

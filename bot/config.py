@@ -1,0 +1,188 @@
+"""Frozen settings, nested by room, and the one loader. The only reader of the environment in `bot`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from bot.errors import ConfigError
+
+PROJECT = Path(__file__).resolve().parent.parent
+SECRETS = ("DISCORD_TOKEN", "API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    profile: str
+    """"auto" (gpu where CUDA is found), "embedded" or "gpu"."""
+    folder: Path
+    """Where fetched model files live."""
+    stt: str
+    """Whisper's name in the manifest: "base", "tiny.en", "small"; empty for the profile's own."""
+    llm: str
+    """The language model's name in the manifest, or the path of a GGUF; empty for the profile's own."""
+    local: Mapping[str, Path]
+    """Files or folders that the user has already, by the name of a manifest entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSettings:
+    backend: str
+    """"sounddevice" or "pyaudio"."""
+    microphone: str
+    """A device's number or a part of its name; empty for the system's default."""
+    speaker: str
+    """The same for the output."""
+    barge_in: bool
+    """Whether speaking over the answer stops it. Off is for loudspeakers that the microphone can hear."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    end_silence_s: float
+    """Silence that ends a turn."""
+    language: str
+    """Two-letter code that is understood, or "auto" for any."""
+    tts_engine: str
+    """"onnx" or "kokoro" (torch)."""
+    voice: str
+    """A Kokoro voice, such as "af_heart"."""
+    speed: float
+    """1.0 is Kokoro's own pace."""
+    stt_threads: int
+    """CPU threads; 0 lets the engine's measured default decide. The same for the two below."""
+    tts_threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class LlmSettings:
+    provider: str
+    context: int
+    """Tokens."""
+    threads: int
+    max_tokens: int
+    """Longest answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscordSettings:
+    token: str
+    """Empty when no bot is configured."""
+    proxy: str
+    """URL of an HTTP proxy for REST, gateway and voice websocket; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    models: ModelSettings
+    audio: AudioSettings
+    voice: VoiceSettings
+    llm: LlmSettings
+    discord: DiscordSettings
+    log_level: str
+
+
+class _Reader:
+    """Typed access to one mapping; every refusal names the variable, its value (secrets masked) and what is allowed."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str, default: str = "") -> str:
+        return self._values.get(name, "").strip() or default
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(name, default).lower()
+        if value not in allowed:
+            raise self._refuse(name, f"one of {', '.join(allowed)}")
+        return value
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        try:
+            value = float(self.text(name, str(default)))
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise self._refuse(name, f"a number from {low:g} to {high:g}")
+        return value
+
+    def whole(self, name: str, default: int, low: int, high: int) -> int:
+        value = self.number(name, default, low, high)
+        if value != int(value):
+            raise self._refuse(name, f"a whole number from {low} to {high}")
+        return int(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        return self.choice(name, "on" if default else "off", ("on", "off")) == "on"
+
+    def path(self, name: str) -> Path | None:
+        value = self.text(name)
+        if not value:
+            return None
+        path = Path(value).expanduser()
+        path = path if path.is_absolute() else PROJECT / path
+        if not path.exists():
+            raise self._refuse(name, "a file or folder that exists")
+        return path
+
+    def _refuse(self, name: str, allowed: str) -> ConfigError:
+        value = "***" if name in SECRETS else repr(self._values.get(name, ""))
+        return ConfigError(f"{name} is {value}, but must be {allowed}. Correct it in .env or in the environment.")
+
+
+LOCAL_PATHS = {
+    "WHISPER_PATH": "whisper",
+    "LLM_PATH": "llm",
+    "KOKORO_PATH": "kokoro",
+    "KOKORO_TORCH_PATH": "kokoro-torch",
+    "VOICES_PATH": "voices",
+    "SILERO_PATH": "silero",
+}
+"""Variables that point at files the user has already, and the part of the manifest each stands in for."""
+
+
+def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | None = None) -> Settings:
+    """Reads `.env`, then the environment over it. Raises ConfigError on the first value that is not allowed."""
+    values = {k: v or "" for k, v in (dotenv_values(env_file) if env_file else {}).items()}
+    values.update(os.environ if environ is None else environ)
+    read = _Reader(values)
+    folder = Path(read.text("MODEL_DIR", "models")).expanduser()
+    return Settings(
+        models=ModelSettings(
+            profile=read.choice("MODEL_PROFILE", "auto", ("auto", "embedded", "gpu")),
+            folder=folder if folder.is_absolute() else PROJECT / folder,
+            stt=read.text("STT_MODEL"),
+            llm=read.text("LLM_MODEL"),
+            local={part: path for name, part in LOCAL_PATHS.items() if (path := read.path(name))},
+        ),
+        audio=AudioSettings(
+            backend=read.choice("AUDIO_BACKEND", "sounddevice", ("sounddevice", "pyaudio")),
+            microphone=read.text("MIC_DEVICE"),
+            speaker=read.text("SPEAKER_DEVICE"),
+            barge_in=read.flag("BARGE_IN", True),
+        ),
+        voice=VoiceSettings(
+            end_silence_s=read.number("END_SILENCE_MS", 600, 200, 5000) / 1000,
+            language=read.text("STT_LANGUAGE", "en").lower(),
+            tts_engine=read.choice("TTS_ENGINE", "onnx", ("onnx", "kokoro")),
+            voice=read.text("TTS_VOICE", "af_heart"),
+            speed=read.number("TTS_SPEED", 1.0, 0.5, 2.0),
+            stt_threads=read.whole("STT_THREADS", 0, 0, 64),
+            tts_threads=read.whole("TTS_THREADS", 0, 0, 64),
+        ),
+        llm=LlmSettings(
+            provider=read.choice("LLM_PROVIDER", "local", ("local", "openai", "anthropic")),
+            context=read.whole("LLM_CONTEXT", 4096, 512, 131072),
+            threads=read.whole("LLM_THREADS", 0, 0, 64),
+            max_tokens=read.whole("LLM_MAX_TOKENS", 400, 16, 8192),
+        ),
+        discord=DiscordSettings(
+            token=read.text("DISCORD_TOKEN"),
+            proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
+        ),
+        log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
+    )

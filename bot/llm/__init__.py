@@ -1,0 +1,1 @@
+"""The language model: prompt, history, streaming, sentences."""

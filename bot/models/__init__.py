@@ -1,0 +1,1 @@
+"""Which model files exist, where they come from, and whether they are whole."""

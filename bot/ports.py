@@ -1,0 +1,108 @@
+"""The seams. `session` and the tests know only these; `app` chooses what stands behind them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Protocol
+
+from bot.events import EngineInfo, Event, Frame, Heard, Int16, Message, Sentence, SpeechClip, Transcript, Usage
+
+
+class Microphone(Protocol):
+    def frames(self) -> AsyncIterator[Frame]:
+        """Frames in order until the source ends (a file) or is closed. AudioDeviceError when it is lost."""
+
+    async def close(self) -> None: ...
+
+
+class Engine(Protocol):
+    """A model in memory."""
+
+    async def load(self) -> EngineInfo:
+        """Loads and warms up with one real inference. Raises ModelMissing, ModelBroken, OutOfMemory, MissingPackage."""
+
+    async def close(self) -> None: ...
+
+
+class Vad(Engine, Protocol):
+    def probability(self, frame: Frame) -> float:
+        """Of speech in this frame, 0 to 1. Stateful; well under a millisecond, so it runs in the loop."""
+
+    def reset(self) -> None: ...
+
+
+class Listener(Protocol):
+    """Cuts the stream of frames into utterances."""
+
+    @property
+    def speaking(self) -> bool: ...
+
+    def feed(self, frame: Frame, probability: float) -> Heard: ...
+
+    def reset(self) -> None: ...
+
+
+class Stt(Engine, Protocol):
+    async def transcribe(self, pcm: Int16) -> Transcript:
+        """Mono 16 kHz in. Never raises for odd sound: what is no speech comes back empty, with the reason."""
+
+
+class Llm(Engine, Protocol):
+    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage, None]:
+        """Text deltas, then one Usage. Pull-based: nothing is computed that is not asked for, so closing the iterator
+        or cancelling its consumer stops the generation within one token."""
+
+    async def warm(self, messages: Sequence[Message]) -> None:
+        """Evaluates `messages` as a prefix, so that the next question costs only its own tokens."""
+
+    def count(self, text: str) -> int:
+        """Tokens in `text`."""
+
+
+class Splitter(Protocol):
+    """Cuts one answer's stream of text into pieces that can be said."""
+
+    def feed(self, delta: str) -> list[Sentence]: ...
+
+    def finish(self) -> list[Sentence]: ...
+
+
+class Tts(Engine, Protocol):
+    async def speak(self, sentence: Sentence) -> SpeechClip: ...
+
+
+class Speaker(Protocol):
+    """Plays clips in order. Sound of an older turn never follows `clear`."""
+
+    async def play(self, clip: SpeechClip) -> None:
+        """Queues; waits while more than a few seconds are queued already."""
+
+    async def first_audible(self) -> float:
+        """Loop time at which the first audible sample since `clear` left, once it has."""
+
+    async def drained(self) -> None:
+        """Returns when everything queued has been played."""
+
+    def clear(self) -> int:
+        """Silence now. Returns how many samples (24 kHz) had been played since the last `clear`."""
+
+    async def close(self) -> None: ...
+
+
+class Brain(Protocol):
+    """One conversation: history, prompt, model."""
+
+    def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+        """Streams the answer; the question is in the history from now on. A question whose answer was never heard and
+        the one that follows it become one message."""
+
+    def answered(self, text: str, *, interrupted: bool = False) -> None:
+        """Puts into the history what the user has heard (voice) or read (text) of the last answer."""
+
+    async def warm(self) -> None:
+        """Evaluates the history in an idle moment."""
+
+
+class EventSink(Protocol):
+    def __call__(self, event: Event) -> None:
+        """Must not block and must not raise."""

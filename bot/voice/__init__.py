@@ -1,0 +1,1 @@
+"""Models and turn logic between sound and words. No Discord, no language model."""
