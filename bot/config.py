@@ -74,6 +74,8 @@ class DiscordSettings:
     """Empty when no bot is configured."""
     proxy: str
     """URL of an HTTP proxy for REST, gateway and voice websocket; empty for none."""
+    allowed_users: frozenset[int] = frozenset()
+    """Discord ids of those who may talk to the bot; empty for the owner of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,12 @@ class _Reader:
 
     def flag(self, name: str, default: bool) -> bool:
         return self.choice(name, "on" if default else "off", ("on", "off")) == "on"
+
+    def ids(self, name: str) -> frozenset[int]:
+        entries = [entry.strip() for entry in self.text(name).split(",") if entry.strip()]
+        if not all(entry.isascii() and entry.isdigit() for entry in entries):
+            raise self._refuse(name, "Discord user ids (numbers), separated by commas")
+        return frozenset(map(int, entries))
 
     def path(self, name: str) -> Path | None:
         value = self.text(name)
@@ -183,6 +191,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
         discord=DiscordSettings(
             token=read.text("DISCORD_TOKEN"),
             proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
+            allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
     )

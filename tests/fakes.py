@@ -62,9 +62,10 @@ class LoudnessVad(FakeEngine):
 
 @dataclass
 class FakeStt(FakeEngine):
-    """Gives the texts in the order of the utterances; the same utterance (by length) keeps its text."""
+    """Gives the texts in the order of the utterances; the same utterance (by length) keeps its text. A function is
+    asked with the number of samples."""
 
-    texts: Sequence[str | Exception]
+    texts: Sequence[str | Exception] | Callable[[int], str]
     seconds: float = 0.3
     calls: list[int] = field(default_factory=list)
     """Samples of each utterance that was transcribed."""
@@ -74,7 +75,8 @@ class FakeStt(FakeEngine):
         self.calls.append(len(pcm))
         await asyncio.sleep(self.seconds)
         if len(pcm) not in self.answers:
-            self.answers[len(pcm)] = self.texts[len(self.answers)]
+            new = self.texts(len(pcm)) if callable(self.texts) else self.texts[len(self.answers)]
+            self.answers[len(pcm)] = new
         text = self.answers[len(pcm)]
         if isinstance(text, Exception):
             raise text

@@ -1,0 +1,104 @@
+"""Arguments and exit codes: `python -m bot [run|talk|ask|doctor|models]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from bot import config, log
+from bot.errors import SidetoneError
+
+INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m bot", description="Sidetone: a developer assistant you talk to.")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("run", help="start the Discord bot (default)")
+
+    talk = commands.add_parser("talk", help="hold a conversation through microphone and loudspeaker, or on a WAV")
+    talk.add_argument("--wav", metavar="FILE", type=Path, help="hear this WAV instead of the microphone")
+    talk.add_argument("--out", metavar="FILE", type=Path, help="write what is played to this WAV (24 kHz)")
+    talk.add_argument("--events", metavar="FILE", type=Path, help="write what happens as JSON lines")
+    talk.add_argument("--fast", action="store_true", help="with --wav: as fast as it can instead of at real time")
+    talk.add_argument("--turns", metavar="N", type=positive, help="end after N questions")
+
+    ask = commands.add_parser("ask", help="ask one question in text")
+    ask.add_argument("question", metavar="QUESTION")
+
+    commands.add_parser("doctor", help="check this machine and say how to mend what does not work")
+
+    models = commands.add_parser("models", help="list, fetch or verify the model files")
+    models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
+    models.add_argument("names", metavar="NAME", nargs="*", help="only these (see the list)")
+    models.add_argument("--profile", choices=("embedded", "gpu"), help="instead of MODEL_PROFILE")
+    return top
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number from 1")
+    return int(text)
+
+
+async def dispatch(options: argparse.Namespace, settings: config.Settings) -> int:
+    """Imports only what the command needs: `models` and `--help` must not wait for the engines' libraries."""
+    match options.command:
+        case "talk":
+            from bot.talk import TalkOptions, talk
+
+            chosen = TalkOptions(options.wav, options.out, options.events, options.fast, options.turns)
+            return await talk(settings, chosen)
+        case "ask":
+            from bot.app import ask
+
+            return await ask(settings, options.question)
+        case "doctor":
+            from bot.doctor import doctor
+
+            return await doctor(settings)
+        case "models":
+            from bot.models import command
+
+            return await command.run(options.action, settings, options.profile, options.names)
+        case _:
+            from bot.app import run
+
+            return await run(settings)
+
+
+def first_known(error: BaseException) -> SidetoneError | None:
+    """The error that a task group wraps, when each of its errors is one of ours."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [first_known(inner) for inner in error.exceptions]
+        return found[0] if all(found) else None
+    return error if isinstance(error, SidetoneError) else None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        # A piped Windows console is cp1252: an odd character becomes "?" instead of an exception.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    options = parser().parse_args(arguments)
+    try:
+        settings = config.load()
+        log.start(settings.log_level)
+        return asyncio.run(dispatch(options, settings))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (SidetoneError, ExceptionGroup) as error:
+        known = first_known(error)
+        if known is None:
+            raise
+        print(f"sidetone: {known}", file=sys.stderr)
+        return known.exit_code
+    finally:
+        logging.shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

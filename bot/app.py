@@ -1,0 +1,50 @@
+"""Composition root of the text side: `ask` and the Discord bot. (`talk` composes the voice side.)"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from functools import partial
+
+from bot.config import Settings
+from bot.console import make_console
+from bot.engines import loaded, make_llm
+from bot.errors import ConfigError
+from bot.events import Usage
+from bot.llm.brain import ConversationBrain
+from bot.models.catalogue import Catalogue
+
+
+async def ask(settings: Settings, question: str) -> int:
+    """Streams the answer to stdout; everything else goes to stderr, so that the answer can be piped."""
+    if not question.strip():
+        raise ConfigError('There is no question. Ask like this: python -m bot ask "What does git rebase do?"')
+    llm = make_llm(settings, Catalogue(settings.models))
+    console = make_console()
+    async with loaded([llm]):
+        brain = ConversationBrain(llm)
+        async with aclosing(brain.reply(question)) as items:
+            async for item in items:
+                if not isinstance(item, Usage):
+                    console.out(item, end="")
+                    console.file.flush()
+    console.out("")
+    return 0
+
+
+async def run(settings: Settings) -> int:
+    """The Discord bot, until it is told to stop."""
+    if not settings.discord.token:
+        raise ConfigError(
+            "DISCORD_TOKEN is not set, so there is no Discord bot to start. Put the token into .env, "
+            "or talk without Discord: python -m bot talk"
+        )
+    from bot.chat.client import run_discord
+
+    console = make_console()
+    llm = make_llm(settings, Catalogue(settings.models))
+    async with loaded([llm]) as engines:
+        console.print(f"{engines.infos[0].name} is loaded ({engines.seconds:.1f} s). Logging in to Discord ...")
+        await run_discord(settings, partial(ConversationBrain, llm), console.print)
+    return 0
+
+

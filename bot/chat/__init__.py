@@ -1,0 +1,1 @@
+"""Everything Discord. Importing a module of this room is cheap, except `commands`, which imports py-cord."""

@@ -1,0 +1,17 @@
+"""Who may talk to the bot. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+
+def refusal(user: int, owner: int | None, allowed: Collection[int]) -> str:
+    """Why `user` may not talk to the bot, as a sentence for them; empty when they may. `owner` is the owner of the
+    server, None in a private chat."""
+    if user in allowed or (not allowed and owner == user):
+        return ""
+    if allowed:
+        return f"You are not on this bot's list of users. Its operator can add {user} to DISCORD_ALLOWED_USERS."
+    if owner is None:
+        return f"In private chats I answer only users on my list. My operator can add {user} to DISCORD_ALLOWED_USERS."
+    return f"Only the owner of this server may talk to me. My operator can add {user} to DISCORD_ALLOWED_USERS."

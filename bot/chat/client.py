@@ -1,0 +1,188 @@
+"""The bot's life: log-in, until it is told to stop. The only module of this room that `app` needs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bot.chat.text import TextDesk
+from bot.config import DiscordSettings, Settings
+from bot.errors import ConfigError, DiscordError, MissingPackage
+from bot.ports import Brain
+
+if TYPE_CHECKING:
+    from bot.chat.commands import SidetoneBot
+
+log = logging.getLogger(__name__)
+
+READY_LIMIT_S = 60.0
+"""From the log-in until Discord has described the servers."""
+ANSWERS_LIMIT_S = 1.8
+"""At the end, for the answers being written to show their last text."""
+CLOSE_LIMIT_S = 1.0
+"""At the end, for the connection to be closed politely."""
+
+PORTAL = "https://discord.com/developers/applications"
+TOKEN_REFUSED = (
+    f"Discord refused DISCORD_TOKEN. Copy a fresh token to .env: {PORTAL}, your application, Bot, Reset Token."
+)
+NO_INTENT = (
+    f"Discord does not let the bot read messages. Open {PORTAL}, your application, Bot, and switch on "
+    '"Message Content Intent" under "Privileged Gateway Intents"; then start again.'
+)
+
+
+async def run_discord(
+    settings: Settings, make_brain: Callable[[], Brain], ready: Callable[[str], None], *, model: str = ""
+) -> None:
+    """Returns after SIGINT or SIGTERM. `ready` gets one line for people at the first log-in; `model` is named in
+    `!status`. Raises DiscordError, ConfigError, MissingPackage."""
+    try:
+        from bot.chat.commands import SidetoneBot
+    except ImportError as error:
+        raise MissingPackage(
+            f"The Discord library does not load ({error}). Install it with: pip install "
+            '"py-cord[voice]>=2.8.1,<2.9"; the package discord.py must not be installed beside it.'
+        ) from error
+    _check(settings.discord)
+    stop = asyncio.Event()
+    failure: DiscordError | None = None
+    async with asyncio.TaskGroup() as tasks:
+        desk = TextDesk(make_brain, tasks)
+        bot = SidetoneBot(settings.discord, desk, model)
+        try:
+            with _stopping_signals(stop):
+                failure = await _serve(bot, settings.discord.token, ready, stop, tasks)
+                await desk.close(ANSWERS_LIMIT_S)
+        finally:
+            await _close(bot)
+    if failure is not None:
+        raise failure
+
+
+def _check(settings: DiscordSettings) -> None:
+    """What would otherwise surface deep inside the library. Never shows the values: both can hold secrets."""
+    if not settings.token.isascii() or not settings.token.isprintable() or " " in settings.token:
+        raise DiscordError(TOKEN_REFUSED)
+    if settings.proxy:
+        proxy = urlsplit(settings.proxy)
+        if proxy.scheme not in ("http", "https") or not proxy.hostname:
+            raise ConfigError("DISCORD_PROXY (or HTTPS_PROXY) must look like http://host:port. Correct it in .env.")
+
+
+async def _serve(
+    bot: SidetoneBot, token: str, ready: Callable[[str], None], stop: asyncio.Event, tasks: asyncio.TaskGroup
+) -> DiscordError | None:
+    """Returns when the bot is to stop, with the reason when it is not the user's wish."""
+    connection = tasks.create_task(_connect(bot, token))
+    stopping = tasks.create_task(stop.wait())
+    logged_in = tasks.create_task(bot.logged_in.wait())
+    try:
+        first = asyncio.FIRST_COMPLETED
+        await asyncio.wait((connection, stopping, logged_in), timeout=READY_LIMIT_S, return_when=first)
+        if logged_in.done():
+            ready(_welcome(bot))
+            await asyncio.wait((connection, stopping), return_when=first)
+        if stop.is_set():
+            return None
+        if connection.done():
+            return connection.result()
+    finally:
+        for task in (connection, stopping, logged_in):
+            task.cancel()
+        await asyncio.wait((connection, stopping, logged_in))
+    return DiscordError(
+        f"Discord accepted the token but did not let the bot in within {READY_LIMIT_S:.0f} s. See "
+        "https://discordstatus.com, then start again."
+    )
+
+
+async def _connect(bot: SidetoneBot, token: str) -> DiscordError | None:
+    """Runs until the bot is closed; returns why it ended when that was not asked for."""
+    import aiohttp
+    import discord
+
+    try:
+        await bot.start(token)
+    except discord.LoginFailure:
+        return DiscordError(TOKEN_REFUSED)
+    except discord.PrivilegedIntentsRequired:
+        return DiscordError(NO_INTENT)
+    except discord.ConnectionClosed as error:
+        if error.code == 4004:
+            return DiscordError(TOKEN_REFUSED)
+        return DiscordError(f"Discord closed the connection (code {error.code}). Start again in a minute.")
+    except (discord.HTTPException, discord.GatewayNotFound) as error:
+        log.info("log-in failed: %s", error)
+        return DiscordError("Discord does not answer as it should. See https://discordstatus.com, then start again.")
+    except aiohttp.ClientConnectorCertificateError:
+        return DiscordError(
+            "The certificate of discord.com cannot be verified. Set this computer's clock, install its root "
+            "certificates (Linux: ca-certificates), or let SSL_CERT_FILE name the one of your company's proxy."
+        )
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.info("log-in failed: %s", type(error).__name__)
+        way = "through the proxy of DISCORD_PROXY or HTTPS_PROXY" if bot.http.proxy else "from this computer"
+        return DiscordError(f"Discord cannot be reached {way}. Check the network connection, then start again.")
+    return None
+
+
+def _welcome(bot: SidetoneBot) -> str:
+    import discord
+
+    servers = len(bot.guilds)
+    if servers:
+        return f"Logged in to Discord as {bot.user}, in {servers} server{'s' * (servers > 1)}. Write !help there."
+    permissions = discord.Permissions(
+        view_channel=True,
+        send_messages=True,
+        send_messages_in_threads=True,
+        attach_files=True,
+        read_message_history=True,
+        connect=True,
+        speak=True,
+    )
+    scopes = ("bot", "applications.commands")
+    link = discord.utils.oauth_url(bot.application_id or 0, permissions=permissions, scopes=scopes)
+    return f"Logged in to Discord as {bot.user}, but in no server yet. Invite the bot: {link}"
+
+
+async def _close(bot: SidetoneBot) -> None:
+    """`Bot.close` alone would cut the gateway's connection before it says goodbye."""
+    try:
+        async with asyncio.timeout(CLOSE_LIMIT_S):
+            if bot.ws is not None and bot.ws.open:
+                await bot.ws.close(code=1000)
+    except TimeoutError:
+        log.info("Discord did not confirm the end of the connection")
+    await bot.close()
+
+
+@contextmanager
+def _stopping_signals(stop: asyncio.Event) -> Iterator[None]:
+    """The first signal asks for an orderly stop; a second one works as it did before."""
+    loop = asyncio.get_running_loop()
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    before = {number: signal.getsignal(number) for name in names if (number := getattr(signal, name, None))}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        restore()
+        loop.call_soon_threadsafe(stop.set)
+
+    # Not `loop.add_signal_handler`: Windows does not have it.
+    for number in before:
+        signal.signal(number, asked)
+    try:
+        yield
+    finally:
+        restore()

@@ -1,0 +1,176 @@
+"""What can be typed: `!x` and `/x` from one callback, replies and mentions. Imports py-cord."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import discord
+from discord.ext import bridge, commands
+
+from bot.chat.access import refusal
+from bot.chat.outlet import DiscordOutlet
+from bot.chat.text import TextDesk
+from bot.config import DiscordSettings
+
+log = logging.getLogger(__name__)
+
+F = TypeVar("F")
+Context = bridge.BridgeExtContext | bridge.BridgeApplicationContext
+
+# py-cord leaves these two untyped.
+command = cast("Callable[..., Callable[[F], F]]", bridge.bridge_command)
+option = cast("Callable[..., Callable[[F], F]]", bridge.bridge_option)
+
+PREFIX = "!"
+NO_VOICE = "Voice in Discord is not in this version; `python scripts/run.py talk` is the voice loop."
+NO_QUESTION = "There is no question. Write it after the command: `!ask What does git rebase do?`"
+FAILED = "Something unexpected went wrong in this command; the log has the details."
+
+
+class Refused(commands.CheckFailure):
+    """The sentence is for the user."""
+
+
+class SidetoneBot(bridge.Bot):
+    def __init__(self, settings: DiscordSettings, desk: TextDesk, model: str) -> None:
+        intents = discord.Intents.default()
+        intents.message_content = True
+        super().__init__(
+            command_prefix=PREFIX,
+            case_insensitive=True,
+            help_command=None,
+            intents=intents,
+            allowed_mentions=discord.AllowedMentions.none(),
+            proxy=settings.proxy or None,
+        )
+        self.logged_in = asyncio.Event()
+        self._allowed = settings.allowed_users
+        self._desk = desk
+        self.add_check(self._check)
+        self.add_cog(TextCommands(self, desk, model))
+
+    def refusal(self, user: discord.User | discord.Member, guild: discord.Guild | None) -> str:
+        return refusal(user.id, guild.owner_id if guild else None, self._allowed)
+
+    def _check(self, ctx: Context) -> bool:
+        if sentence := self.refusal(ctx.author, ctx.guild):
+            raise Refused(sentence)
+        return True
+
+    async def on_ready(self) -> None:
+        """Comes again after a lost session."""
+        self.logged_in.set()
+
+    async def on_message(self, message: discord.Message) -> None:
+        if message.author.bot:
+            return
+        if message.content.startswith(PREFIX):
+            await self.process_commands(message)
+        elif self._is_for_me(message):
+            await self._continue(message)
+
+    def _is_for_me(self, message: discord.Message) -> bool:
+        replied = message.reference.resolved if message.reference else None
+        return self.user in message.mentions or (isinstance(replied, discord.Message) and replied.author == self.user)
+
+    async def _continue(self, message: discord.Message) -> None:
+        assert self.user is not None  # noqa: S101 - set at log-in, before any message
+        question = message.content
+        for mention in (f"<@{self.user.id}>", f"<@!{self.user.id}>"):
+            question = question.replace(mention, "")
+        answer = self.refusal(message.author, message.guild)
+        if not answer and not question.strip():
+            answer = "Write your question beside the mention; `!help` lists the commands."
+        if not answer:
+            outlet = DiscordOutlet(message.reply, message.channel.send)
+            answer = self._desk.ask(message.channel.id, message.author.id, question.strip(), outlet)
+        if answer:
+            await message.reply(answer)
+
+    async def on_error(self, event_method: str, *args: Any, **kwargs: Any) -> None:
+        """Comes inside the `except` of py-cord."""
+        if event_method == "on_connect":
+            log.exception("the slash commands could not be registered; the ! commands work")
+        else:
+            log.exception("a defect in %s", event_method)
+
+    async def on_command_error(self, context: commands.Context[Any], exception: commands.CommandError) -> None:
+        await self._explain(context, exception)
+
+    async def on_application_command_error(
+        self, context: discord.ApplicationContext, exception: discord.DiscordException
+    ) -> None:
+        await self._explain(context, exception)
+
+    async def _explain(self, ctx: Any, error: Exception) -> None:
+        match error:
+            case Refused():
+                sentence = str(error)
+            case commands.CommandNotFound() if self.refusal(ctx.author, ctx.guild) or not ctx.invoked_with.isalnum():
+                return  # A stranger's "!..." is more likely meant for another bot.
+            case commands.CommandNotFound():
+                sentence = f"There is no command `!{ctx.invoked_with}`; `!help` lists what there is."
+            case commands.UserInputError() if ctx.command and ctx.command.name == "ask":
+                sentence = NO_QUESTION
+            case commands.UserInputError():
+                sentence = f"This command is not written so; `!help` shows how. ({error})"
+            case _:
+                log.error("a defect in a command", exc_info=error)
+                sentence = FAILED
+        log.info("a command was answered with an error: %s", sentence)
+        await ctx.respond(sentence, ephemeral=True)
+
+
+class TextCommands(commands.Cog):
+    def __init__(self, bot: SidetoneBot, desk: TextDesk, model: str) -> None:
+        self._bot = bot
+        self._desk = desk
+        self._model = model
+        self._started = asyncio.get_running_loop().time()
+
+    @command(description="Asks a question; reply to the answer or mention me to go on", usage="QUESTION")
+    @option("question", str, description="What you want to know")
+    async def ask(self, ctx: Context, *, question: str) -> None:
+        if isinstance(ctx, bridge.BridgeApplicationContext):
+            channel, outlet = ctx.channel_id or 0, DiscordOutlet(ctx.respond, ctx.respond)
+        else:
+            channel, outlet = ctx.message.channel.id, DiscordOutlet(ctx.respond, ctx.send)
+        refused = self._desk.ask(channel, ctx.author.id, question, outlet)
+        if refused:
+            await ctx.respond(refused, ephemeral=True)
+
+    @command(description="Shows that I am alive, and what I run on")
+    async def status(self, ctx: Context) -> None:
+        up = asyncio.get_running_loop().time() - self._started
+        latency = self._bot.latency
+        lines = [
+            f"Up for {duration(up)}"
+            + (f"; Discord answers in {latency * 1000:.0f} ms." if math.isfinite(latency) else "."),
+            f"Language model: {self._model}." if self._model else "",
+            f"Conversations: {self._desk.conversations}; answers being written: {self._desk.answering}.",
+        ]
+        await ctx.respond("\n".join(filter(None, lines)))
+
+    @command(description="Voice in the channel; not in this version")
+    async def direct(self, ctx: Context) -> None:
+        await ctx.respond(NO_VOICE)
+
+    @command(description="Lists the commands")
+    async def help(self, ctx: Context) -> None:
+        lines = [
+            f"`{PREFIX}{each.name}{' ' + each.usage if each.usage else ''}` {each.description}."
+            for each in self._bot.walk_bridge_commands()
+        ]
+        await ctx.respond("\n".join([*sorted(lines), "Each works with `/` as well."]))
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")) if n]
+    return " ".join(parts[:2]) or "0 s"

@@ -1,0 +1,221 @@
+"""Answers in text: one conversation per channel and user, each answer streamed by one editor task. Knows no py-cord."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.chat.rendering import Rendered, render
+from bot.errors import DiscordError, SidetoneError
+from bot.events import Usage
+from bot.ports import Brain
+
+log = logging.getLogger(__name__)
+
+EDIT_GAP_S = 1.0
+"""Between two rounds of the editor: Discord lets five edits through in five seconds, per channel."""
+RETRY_S = (1.0, 2.0, 4.0)
+"""Waits before the last text is sent once more when Discord refused it."""
+MAX_CONVERSATIONS = 100
+"""Kept in memory; beyond it the one that was idle longest is forgotten."""
+
+THINKING = "*thinking …*"
+BUSY = "I am still answering your last question here. Wait for the end of it, then ask again."
+EMPTY = "The model gave an empty answer. Ask once more, in other words."
+STOPPED = "The bot is being shut down, so this answer ends here."
+DEFECT = "Something unexpected went wrong in this answer; the log has the details. Ask again."
+
+
+class MessageGone(DiscordError):
+    """The message that was to be edited was deleted."""
+
+
+class Post(Protocol):
+    """A message of ours."""
+
+    async def edit(self, text: str) -> None:
+        """Waits for Discord's rate limits. Raises DiscordError, MessageGone."""
+
+
+class Outlet(Protocol):
+    """Where one answer goes."""
+
+    async def post(self, text: str, file: str = "") -> Post:
+        """`file` is the content of a text file to attach. Raises DiscordError."""
+
+
+class StreamedAnswer:
+    """One question to one brain, shown in Discord while it is written.
+
+    The model's stream only leaves its newest text here; a task of its own shows it. So a slow or rate-limited Discord
+    never holds the model up.
+    """
+
+    def __init__(self, brain: Brain, outlet: Outlet) -> None:
+        self._brain = brain
+        self._outlet = outlet
+        self._text = ""
+        self._note = ""
+        self._whole = False
+        self._done = False
+        self._changed = asyncio.Event()
+        self._thinking: asyncio.Task[None] | None = None
+        self._posts: list[Post] = []
+        self._shown: list[str] = []
+
+    async def run(self, question: str) -> None:
+        """Returns when the last text is in Discord. What fails is said in the answer; what cannot be said is logged."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._edit())
+                self._thinking = tasks.create_task(self._think(question))
+                # Not in a `finally` of `_think`: a task that is cancelled before its first step runs none of it.
+                self._thinking.add_done_callback(self._finish)
+        except* DiscordError as group:
+            log.warning("an answer could not be shown: %s", group.exceptions[0])
+        except* Exception as group:
+            log.exception("a defect while an answer was shown", exc_info=group)
+        if self._text.strip():
+            self._brain.answered(self._text, interrupted=not self._whole)
+
+    def stop(self) -> None:
+        """Ends the answer with what there is. `run` still shows it."""
+        if self._thinking is None or self._thinking.cancel():
+            self._note = STOPPED
+
+    def _finish(self, _: asyncio.Task[None]) -> None:
+        self._done = True
+        self._changed.set()
+
+    async def _think(self, question: str) -> None:
+        if self._note:
+            return
+        try:
+            async with aclosing(self._brain.reply(question)) as items:
+                async for item in items:
+                    if not isinstance(item, Usage):
+                        self._text += item
+                        self._changed.set()
+            self._whole = True
+            self._note = "" if self._text.strip() else EMPTY
+        except SidetoneError as error:
+            log.warning("an answer failed: %s", error)
+            self._note = str(error)
+        except Exception:
+            log.exception("a defect in an answer")
+            self._note = DEFECT
+
+    async def _edit(self) -> None:
+        """The only one who writes to Discord for this answer."""
+        loop = asyncio.get_running_loop()
+        self._posts.append(await self._outlet.post(THINKING))
+        self._shown.append(THINKING)
+        while True:
+            written = loop.time()
+            if not self._done:
+                await self._changed.wait()
+            self._changed.clear()
+            await asyncio.sleep(written + EDIT_GAP_S - loop.time())
+            final = self._done
+            rendered = render(self._text, self._note, final=final)
+            if final:
+                await self._show_last(rendered)
+                return
+            try:
+                await self._show(rendered)
+            except MessageGone:
+                raise
+            except DiscordError as error:
+                log.info("one edit of an answer was lost, a newer one follows: %s", error)
+
+    async def _show_last(self, rendered: Rendered) -> None:
+        for wait in RETRY_S:
+            try:
+                await self._show(rendered)
+                return
+            except MessageGone:
+                raise
+            except DiscordError as error:
+                log.info("the end of an answer was refused, trying again: %s", error)
+                await asyncio.sleep(wait)
+        await self._show(rendered)
+
+    async def _show(self, rendered: Rendered) -> None:
+        for index, part in enumerate(rendered.parts):
+            last = index == len(rendered.parts) - 1
+            if index == len(self._posts):
+                self._posts.append(await self._outlet.post(part, rendered.file if last else ""))
+                self._shown.append(part)
+            elif self._shown[index] != part:
+                await self._posts[index].edit(part)
+                self._shown[index] = part
+
+
+@dataclass(slots=True)
+class _Conversation:
+    brain: Brain
+    answer: StreamedAnswer | None = None
+    """The one being written."""
+
+
+class TextDesk:
+    """Takes questions: finds the conversation, refuses a second question while one is being answered."""
+
+    def __init__(self, make_brain: Callable[[], Brain], tasks: asyncio.TaskGroup) -> None:
+        self._make_brain = make_brain
+        self._tasks = tasks
+        self._conversations: OrderedDict[tuple[int, int], _Conversation] = OrderedDict()
+        self._running: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    @property
+    def conversations(self) -> int:
+        return len(self._conversations)
+
+    @property
+    def answering(self) -> int:
+        return len(self._running)
+
+    def ask(self, channel: int, user: int, question: str, outlet: Outlet) -> str:
+        """Starts the answer. Returns why not, as a sentence for the user, or nothing."""
+        if self._closing:
+            return STOPPED
+        conversation = self._find((channel, user))
+        if conversation.answer is not None:
+            return BUSY
+        conversation.answer = StreamedAnswer(conversation.brain, outlet)
+        task = self._tasks.create_task(self._answer(conversation, conversation.answer, question))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return ""
+
+    async def close(self, limit_s: float) -> None:
+        """Takes no more questions; every answer being written shows what there is, as far as `limit_s` allows."""
+        self._closing = True
+        for conversation in self._conversations.values():
+            if conversation.answer is not None:
+                conversation.answer.stop()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=limit_s)
+            for task in late:
+                task.cancel()
+
+    async def _answer(self, conversation: _Conversation, answer: StreamedAnswer, question: str) -> None:
+        try:
+            await answer.run(question)
+        finally:
+            conversation.answer = None
+
+    def _find(self, key: tuple[int, int]) -> _Conversation:
+        if key not in self._conversations:
+            idle = [known for known, each in self._conversations.items() if each.answer is None]
+            for known in idle[: max(0, len(self._conversations) - MAX_CONVERSATIONS + 1)]:
+                del self._conversations[known]
+            self._conversations[key] = _Conversation(self._make_brain())
+        self._conversations.move_to_end(key)
+        return self._conversations[key]

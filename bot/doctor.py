@@ -1,0 +1,138 @@
+"""`python -m bot doctor`: what works on this machine, and the fix for what does not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from bot.audio import devices
+from bot.config import Settings
+from bot.console import make_console, size
+from bot.errors import SidetoneError
+from bot.models.catalogue import Catalogue
+
+PACKAGES = {
+    "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
+    "faster-whisper": "faster_whisper",
+    "llama-cpp-python": "llama_cpp",
+    "kokoro-onnx": "kokoro_onnx",
+    "soxr": "soxr",
+    "soundfile": "soundfile",
+    "sounddevice": "sounddevice",
+    "PyAudio": "pyaudio",
+    "py-cord": "discord",
+}
+"""Name to install, name to import."""
+PARTS = ("silero", "smart-turn", "whisper", "llm", "kokoro", "voices")
+ROOM_FOR_MODELS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    what: str
+    state: str
+    """"ok", "warn" (works without it) or "fail"."""
+    found: str
+    fix: str = ""
+
+
+async def doctor(settings: Settings) -> int:
+    """Prints the table. 0 when a conversation can be held on this machine, else 1."""
+    console = make_console()
+    table = Table(title="Sidetone on this machine", title_justify="left")
+    for heading in ("", "what", "found", "what to do"):
+        table.add_column(heading, overflow="fold")
+    styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+    checks = list(examine(settings))
+    for check in checks:
+        table.add_row(f"[{styles[check.state]}]{check.state}[/]", check.what, check.found, check.fix)
+    console.print(table)
+    failed = [check.what for check in checks if check.state == "fail"]
+    console.print(f"{len(failed)} to mend: {', '.join(failed)}." if failed else "Ready: python -m bot talk")
+    return 1 if failed else 0
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    yield python()
+    yield from packages()
+    catalogue = Catalogue(settings.models)
+    yield from models(catalogue)
+    yield disk(settings)
+    yield from sound(settings)
+    yield gpu(catalogue)
+    yield discord(settings)
+
+
+def python(version: tuple[int, int] = sys.version_info[:2]) -> Check:
+    found = f"{version[0]}.{version[1]} on {platform.system()} {platform.machine()}"
+    if version in ((3, 11), (3, 12)):
+        return Check("Python", "ok", found)
+    return Check("Python", "fail", found, "Install Python 3.11 or 3.12 and run: python scripts/run.py")
+
+
+def packages(installed: Callable[[str], bool] | None = None) -> Iterator[Check]:
+    installed = installed or (lambda module: importlib.util.find_spec(module) is not None)
+    missing = [name for name, module in PACKAGES.items() if not installed(module)]
+    if missing:
+        yield Check("packages", "fail", f"missing: {', '.join(missing)}", "Run: python scripts/run.py")
+    else:
+        versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+        yield Check("packages", "ok", ", ".join(versions))
+
+
+def models(catalogue: Catalogue) -> Iterator[Check]:
+    for part in PARTS:
+        try:
+            file = catalogue.locate(part)
+        except SidetoneError as error:
+            yield Check(f"model: {part}", "fail", f"profile {catalogue.profile}", str(error))
+        else:
+            yield Check(f"model: {part}", "ok", f"{file.name}, {size(file.size_bytes)}, {file.path}")
+
+
+def disk(settings: Settings) -> Check:
+    folder = settings.models.folder
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < ROOM_FOR_MODELS:
+        return Check("disk", "warn", f"{size(free)} free", f"Fetching models needs about {size(ROOM_FOR_MODELS)}.")
+    return Check("disk", "ok", f"{size(free)} free")
+
+
+def sound(settings: Settings) -> Iterator[Check]:
+    for what, wanted, found in (
+        ("microphone", settings.audio.microphone, devices.inputs),
+        ("loudspeaker", settings.audio.speaker, devices.outputs),
+    ):
+        try:
+            listed = found()
+        except SidetoneError as error:
+            yield Check(what, "fail", "no sound system", str(error))
+            continue
+        if not listed:
+            fix = "Plug one in, or hold a conversation on a file: python -m bot talk --wav q.wav --out answer.wav"
+            yield Check(what, "warn", "none", fix)
+            continue
+        names = ", ".join(f"{d.number}: {d.name}" for d in listed)
+        yield Check(what, "ok", f"{wanted or 'the default'} of {names}")
+
+
+def gpu(catalogue: Catalogue) -> Check:
+    if catalogue.device == "cuda":
+        return Check("GPU", "ok", "CUDA")
+    return Check("GPU", "ok" if catalogue.profile == "embedded" else "warn", "no CUDA; the models run on the CPU")
+
+
+def discord(settings: Settings) -> Check:
+    if settings.discord.token:
+        return Check("Discord", "ok", "DISCORD_TOKEN is set")
+    return Check("Discord", "warn", "no DISCORD_TOKEN", "Only needed for the Discord bot; `talk` works without it.")

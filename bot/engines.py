@@ -1,0 +1,98 @@
+"""Chooses the engines that the settings ask for, and loads and warms them up, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from bot.config import Settings
+from bot.errors import UnavailableFeature
+from bot.events import EngineInfo
+from bot.llm.local import LocalLlm
+from bot.memory import MemoryLedger
+from bot.models.catalogue import Catalogue
+from bot.ports import Engine, Llm, Stt, Tts, Vad
+from bot.voice.stt import WhisperStt
+from bot.voice.tts_onnx import KokoroOnnxTts
+from bot.voice.tts_torch import KokoroTorchTts
+from bot.voice.vad import SileroVad
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What a spoken conversation needs beside the language model."""
+
+    vad: Vad
+    stt: Stt
+    tts: Tts
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    infos: Sequence[EngineInfo]
+    seconds: float
+
+
+def make_llm(settings: Settings, catalogue: Catalogue) -> Llm:
+    if settings.llm.provider != "local":
+        raise UnavailableFeature(
+            f"LLM_PROVIDER={settings.llm.provider} is not in this version, which thinks on this machine only; "
+            "set LLM_PROVIDER=local in .env."
+        )
+    file = catalogue.locate("llm")
+    return LocalLlm(
+        file.path,
+        context=settings.llm.context,
+        threads=settings.llm.threads,
+        max_tokens=settings.llm.max_tokens,
+        device=catalogue.device,
+        name=file.name,
+    )
+
+
+def make_voice(settings: Settings, catalogue: Catalogue) -> Voice:
+    whisper = catalogue.locate("whisper")
+    gpu = catalogue.device == "cuda"
+    stt = WhisperStt(
+        whisper.path,
+        language=settings.voice.language,
+        device=catalogue.device,
+        compute_type="int8_float16" if gpu else "int8",
+        threads=settings.voice.stt_threads,
+        name=whisper.name,
+    )
+    return Voice(SileroVad(catalogue.locate("silero").path), stt, make_tts(settings, catalogue))
+
+
+def make_tts(settings: Settings, catalogue: Catalogue) -> Tts:
+    voices = catalogue.locate("voices").path
+    voice, speed, device = settings.voice.voice, settings.voice.speed, catalogue.device
+    if settings.voice.tts_engine == "kokoro":
+        return KokoroTorchTts(catalogue.locate("kokoro-torch").path, voices, voice=voice, speed=speed, device=device)
+    model = catalogue.locate("kokoro").path
+    threads = settings.voice.tts_threads
+    return KokoroOnnxTts(model, voices, voice=voice, speed=speed, threads=threads, device=device)
+
+
+@asynccontextmanager
+async def loaded(engines: Sequence[Engine]) -> AsyncIterator[Loaded]:
+    """Loads `engines` in parallel; ends their threads on the way out, also when one of them does not load."""
+    now = asyncio.get_running_loop().time
+    began = now()
+    ledger = MemoryLedger()
+
+    async def load(engine: Engine) -> tuple[str, EngineInfo]:
+        key = type(engine).__name__
+        with ledger.track(key):
+            return key, await engine.load()
+
+    async with AsyncExitStack() as stack:
+        for engine in engines:
+            stack.push_async_callback(engine.close)
+        async with asyncio.TaskGroup() as tasks:
+            loads = [tasks.create_task(load(engine)) for engine in engines]
+        taken = ledger.taken()
+        infos = [replace(info, memory_bytes=taken[key]) for key, info in (load.result() for load in loads)]
+        yield Loaded(infos, now() - began)

@@ -1,0 +1,207 @@
+"""The local language model: llama.cpp in this process, on a thread of its own, one token for each question asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bot.errors import StageError
+from bot.events import EngineInfo, Message, Usage
+from bot.llm.chat_template import ChatTemplate, Formatter
+from bot.llm.gguf import Gguf, Job, Sampling
+from bot.llm.repetition import goes_in_circles
+from bot.llm.text_stream import TextStream
+from bot.worker import Worker
+
+Clock = Callable[[], float]
+
+STOPS = ("<|im_start|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>")
+"""Small models sometimes write the names of control tokens as plain text."""
+
+
+class LocalLlm:
+    """Only the newest call of `stream` or `warm` computes: it calls off the one before."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        context: int,
+        threads: int,
+        max_tokens: int,
+        device: str,
+        name: str,
+        sampling: Sampling | None = None,
+    ) -> None:
+        """`threads` of 0 takes the measured default; `device` is "cpu" or "cuda"."""
+        self._gguf = Gguf(path, name)
+        self._context = context
+        self._threads = threads
+        self._max_tokens = max_tokens
+        self._device = device
+        self._sampling = sampling or Sampling()
+        self._worker = Worker("llm")
+        self._job = Job()
+        self._template: ChatTemplate
+        self._closed = False
+
+    async def load(self) -> EngineInfo:
+        started = asyncio.get_running_loop().time()
+        await self._worker.run(self._load, asyncio.get_running_loop().time)
+        return EngineInfo(
+            stage="llm",
+            name=self._gguf.name,
+            file=str(self._gguf.path),
+            size_bytes=self._gguf.path.stat().st_size,
+            device=self._device,
+            load_s=asyncio.get_running_loop().time() - started,
+            memory_bytes=0,
+        )
+
+    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage, None]:
+        job = self._take_over()
+        clock = asyncio.get_running_loop().time
+        answer: _Answer | None = None
+        try:
+            while not self._closed and not job.cancelled:
+                if answer is None:
+                    answer = await self._worker.run(self._begin, tuple(messages), job, clock)
+                text = await self._worker.run(answer.step)
+                if text:
+                    yield text
+                if answer.stop:
+                    yield answer.usage(answer.stop)
+                    return
+            yield answer.usage("cancelled") if answer else Usage(0, 0, 0, 0.0, "cancelled")
+        finally:
+            job.cancelled = True
+
+    async def warm(self, messages: Sequence[Message]) -> None:
+        job = self._take_over()
+        try:
+            await self._worker.run(self._warm, tuple(messages), job)
+        finally:
+            job.cancelled = True
+
+    def count(self, text: str) -> int:
+        self._check_open()
+        return len(self._gguf.vocabulary.tokens(text))
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = self._job.cancelled = True
+        # Behind the step in progress, on its thread: nothing is freed that is in use.
+        await self._worker.run(self._gguf.close)
+        self._worker.close()
+
+    def _take_over(self) -> Job:
+        self._check_open()
+        self._job.cancelled = True
+        self._job = Job()
+        return self._job
+
+    def _check_open(self) -> None:
+        if self._closed or not self._gguf.loaded:
+            raise StageError("The language model is not loaded. Start the program again.")
+
+    # On the worker's thread
+
+    def _load(self, clock: Clock) -> None:
+        try:
+            self._gguf.load(self._context, self._threads, self._device, self._sampling)
+            self._template = ChatTemplate(_formatter(self._gguf))
+            hello = self._begin((Message("user", "Hello"),), Job(), clock)
+            hello.step()
+        except Exception:
+            self._gguf.close()
+            raise
+
+    def _begin(self, messages: tuple[Message, ...], job: Job, clock: Clock) -> _Answer:
+        prompt = self._gguf.vocabulary.tokens(self._template.prompt(messages))
+        if len(prompt) >= self._gguf.size:
+            raise StageError(
+                f"The conversation has {len(prompt)} tokens, but the language model can hold {self._gguf.size}. "
+                "Ask a shorter question, or raise LLM_CONTEXT."
+            )
+        return _Answer(self._gguf, prompt, min(self._max_tokens, self._gguf.size - len(prompt)), job, clock)
+
+    def _warm(self, messages: tuple[Message, ...], job: Job) -> None:
+        one, other = (self._gguf.vocabulary.tokens(prompt) for prompt in self._template.continuations(messages))
+        certain = one[: next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)]
+        if certain and len(certain) < self._gguf.size and not job.cancelled:
+            self._gguf.evaluate(certain, job)
+
+
+class _Answer:
+    """One generation, driven a step at a time on the worker's thread."""
+
+    def __init__(self, gguf: Gguf, prompt: list[int], limit: int, job: Job, clock: Clock) -> None:
+        self.stop = ""
+        """Set when it is over: the reason, in the words of `Usage.stop`."""
+        self._gguf = gguf
+        self._prompt = prompt
+        self._limit = limit
+        self._job = job
+        self._clock = clock
+        self._text = ""
+        self._stream = TextStream(STOPS)
+        self._evaluated = 0
+        self._completed = 0
+        self._prompt_seconds = 0.0
+        self._pending: int | None = None
+        """The newest token: sampled, not yet evaluated, as its evaluation serves only the one after it."""
+
+    def step(self) -> str:
+        """Goes on until there is text to show, or until the end. The end may bring a last piece of text."""
+        while not self.stop:
+            if not self._advance():
+                self.stop = "cancelled"
+                return ""
+            token = self._pending = self._gguf.sample()
+            self._completed += 1
+            if self._gguf.vocabulary.ends(token):
+                self.stop = "end"
+                return self._stream.finish()
+            text = self._stream.feed(self._gguf.vocabulary.piece(token))
+            self._text += text
+            if self._stream.stopped:
+                self.stop = "end"
+            elif self._completed >= self._limit or (text and goes_in_circles(self._text)):
+                self.stop = "length"
+                text += self._stream.finish()
+            if text:
+                return text
+        return ""
+
+    def usage(self, stop: str) -> Usage:
+        return Usage(len(self._prompt), self._evaluated, self._completed, self._prompt_seconds, stop)
+
+    def _advance(self) -> bool:
+        """Evaluates what the next token depends on. False when called off."""
+        if self._pending is not None:
+            return self._gguf.append(self._pending, self._job)
+        started = self._clock()
+        self._gguf.restart_sampling()
+        evaluated = self._gguf.evaluate(self._prompt, self._job)
+        self._evaluated = evaluated or 0
+        self._prompt_seconds = self._clock() - started
+        return evaluated is not None
+
+
+def _formatter(gguf: Gguf) -> Formatter:
+    from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+    words = gguf.vocabulary
+    template = words.metadata("tokenizer.chat_template") or CHATML
+    render: Callable[..., Any] = Jinja2ChatFormatter(template, words.special("eos"), words.special("bos"))
+    return lambda messages: str(render(messages=messages).prompt)
+
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+    "{{ '<|im_start|>assistant\n' }}"
+)
+"""For a file without a template; most models of the last years understand it."""

@@ -1,0 +1,90 @@
+"""Starts the real bot of `bot.chat` with a scripted model: `python -m tests.discord.launch`. Settings come from the
+environment, as for the product."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncGenerator
+
+from bot import config, log
+from bot.chat.client import run_discord
+from bot.errors import SidetoneError, StageError
+from bot.events import Usage
+from bot.ports import Brain
+from tests.discord.script import LONG_ANSWER
+
+
+class ScriptedBrain:
+    """Its answer is decided by the first word of the question."""
+
+    def __init__(self) -> None:
+        self._questions: list[str] = []
+        self._answers: list[str] = []
+
+    async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+        self._questions.append(question)
+        kind, _, rest = question.partition(" ")
+        match kind:
+            case "slowly":
+                for number in range(int(rest)):
+                    yield f"word{number} "
+                    await asyncio.sleep(0.05)
+                yield "the end."
+            case "forever":
+                try:
+                    while True:
+                        yield "more "
+                        await asyncio.sleep(0.05)
+                finally:
+                    say("model stopped")
+            case "long":
+                for start in range(0, len(LONG_ANSWER), 200):
+                    yield LONG_ANSWER[start : start + 200]
+            case "endless":
+                for number in range(1500):
+                    yield f"This is line {number} of it.\n"
+            case "fail":
+                yield "It begins well, "
+                raise StageError("The language model failed; ask again.")
+            case "break":
+                raise ZeroDivisionError("a defect")
+            case "ping":
+                yield f"@everyone @here <@{rest}> look!"
+            case "nothing":
+                yield "\n"
+            case _:
+                yield f"Asked: {' | '.join(self._questions)}. Answered: {len(self._answers)}."
+        yield Usage(10, 10, 10, 0.1, "end")
+
+    def answered(self, text: str, *, interrupted: bool = False) -> None:
+        self._answers.append(text)
+        say(f"answered interrupted={interrupted} {text[-20:]!r}")
+
+    async def warm(self) -> None:
+        return
+
+
+def make_brain() -> Brain:
+    return ScriptedBrain()
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+async def main() -> None:
+    await run_discord(config.load(env_file=None), make_brain, say, model="a script")
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    threads = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+    say(f"left behind: {[task.get_name() for task in left] + threads}")
+
+
+if __name__ == "__main__":
+    log.start("debug")
+    try:
+        asyncio.run(main())
+    except SidetoneError as error:
+        print(f"sidetone: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

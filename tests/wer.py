@@ -1,0 +1,40 @@
+"""Understanding speech in tests: Whisper, loaded once, and the word error rate after normalising."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+import jiwer
+import numpy as np
+import soxr
+from faster_whisper import WhisperModel
+
+from bot import config
+from bot.events import Int16
+
+
+@functools.cache
+def _whisper() -> Any:
+    return WhisperModel(str(config.load().models.folder / "whisper-base"), device="cpu", compute_type="int8", cpu_threads=2)
+
+
+def transcribe(pcm: Int16, rate: int) -> str:
+    """The library alone, at its own padding, so that the product's shortcuts do not judge themselves."""
+    sound = soxr.resample(pcm.astype(np.float32) / 32768, rate, 16_000)
+    segments, _ = _whisper().transcribe(sound, language="en", beam_size=1, condition_on_previous_text=False)
+    return " ".join(segment.text.strip() for segment in segments)
+
+
+NUMBERS = {str(n): w for n, w in enumerate("zero one two three four five six seven eight nine ten".split())}
+
+
+def normal(text: str) -> list[str]:
+    """Lower case, no punctuation, digits as words, hyphens as spaces."""
+    return [NUMBERS.get(w, w) for w in re.findall(r"[a-z0-9]+", text.lower().replace("'", ""))]
+
+
+def wer(reference: str, heard: str) -> float:
+    """Word error rate: edits divided by the words of the reference."""
+    return float(jiwer.wer(" ".join(normal(reference)), " ".join(normal(heard)) or "-"))
