@@ -7,10 +7,9 @@ from functools import partial
 
 from bot.config import Settings
 from bot.console import make_console
-from bot.engines import loaded, make_llm
+from bot.engines import loaded, make_brain, make_llm
 from bot.errors import ConfigError
 from bot.events import Usage
-from bot.llm.brain import ConversationBrain
 from bot.models.catalogue import Catalogue
 
 
@@ -20,13 +19,11 @@ async def ask(settings: Settings, question: str) -> int:
         raise ConfigError('There is no question. Ask like this: python -m bot ask "What does git rebase do?"')
     llm = make_llm(settings, Catalogue(settings.models))
     console = make_console()
-    async with loaded([llm]):
-        brain = ConversationBrain(llm)
-        async with aclosing(brain.reply(question)) as items:
-            async for item in items:
-                if not isinstance(item, Usage):
-                    console.out(item, end="")
-                    console.file.flush()
+    async with loaded([llm]), aclosing(make_brain(settings, llm).reply(question)) as items:
+        async for item in items:
+            if not isinstance(item, Usage):
+                console.out(item, end="")
+                console.file.flush()
     console.out("")
     return 0
 
@@ -44,7 +41,7 @@ async def run(settings: Settings) -> int:
     llm = make_llm(settings, Catalogue(settings.models))
     async with loaded([llm]) as engines:
         console.print(f"{engines.infos[0].name} is loaded ({engines.seconds:.1f} s). Logging in to Discord ...")
-        await run_discord(settings, partial(ConversationBrain, llm), console.print)
+        await run_discord(settings, partial(make_brain, settings, llm), console.print)
     return 0
 
 

@@ -42,15 +42,15 @@ def size(count: int) -> str:
 def engines_table(engines: Sequence[EngineInfo], seconds: float) -> Table:
     table = Table(title=f"Engines, loaded and warmed up in {seconds:.1f} s", title_justify="left")
     for heading in ("stage", "model", "file", "device"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", min_width=6)
     for heading in ("size", "load", "memory (about)"):
         table.add_column(heading, justify="right", no_wrap=True)
     for e in engines:
-        row = (e.stage, e.name, e.file, e.device, size(e.size_bytes), f"{e.load_s:.2f} s", size(e.memory_bytes))
+        row = (e.stage, e.name, Path(e.file).name, e.device, size(e.size_bytes), f"{e.load_s:.2f} s", size(e.memory_bytes))
         table.add_row(*row)
     total = (size(sum(e.size_bytes for e in engines)), "", size(sum(e.memory_bytes for e in engines)))
     table.add_section()
-    table.add_row("total", "", "", "", *total)
+    table.add_row("together", "", "", "", *total)
     return table
 
 
@@ -126,5 +126,5 @@ class TalkConsole:
             self._meter_shown = False
 
 
-def written(console: Console, path: Path, seconds: float) -> None:
-    console.print(f"Written: {path} ({seconds:.1f} s of what was played).")
+def written(console: Console, path: Path) -> None:
+    console.print(f"What was played is in {path}.")

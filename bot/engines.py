@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from bot.config import Settings
 from bot.errors import UnavailableFeature
 from bot.events import EngineInfo
+from bot.llm.brain import ConversationBrain
 from bot.llm.local import LocalLlm
 from bot.memory import MemoryLedger
 from bot.models.catalogue import Catalogue
-from bot.ports import Engine, Llm, Stt, Tts, Vad
+from bot.ports import Brain, Engine, Llm, Stt, Tts, Vad
 from bot.voice.stt import WhisperStt
 from bot.voice.tts_onnx import KokoroOnnxTts
 from bot.voice.tts_torch import KokoroTorchTts
@@ -50,6 +51,11 @@ def make_llm(settings: Settings, catalogue: Catalogue) -> Llm:
         device=catalogue.device,
         name=file.name,
     )
+
+
+def make_brain(settings: Settings, llm: Llm) -> Brain:
+    """A new conversation with a loaded model."""
+    return ConversationBrain(llm, context=settings.llm.context, max_tokens=settings.llm.max_tokens)
 
 
 def make_voice(settings: Settings, catalogue: Catalogue) -> Voice:

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from bot.answer import Mouth
+from bot.audio import devices
 from bot.audio.level import LevelMeter
-from bot.audio.open import open_microphone, open_speaker
-from bot.audio.wav import WavMicrophone
+from bot.audio.microphone import DeviceMicrophone
+from bot.audio.outputs import DeviceOutput, Output, PacedOutput
+from bot.audio.reconnect import ReconnectingMicrophone
+from bot.audio.speaker import PlaybackSpeaker
+from bot.audio.system import SoundSystem
+from bot.audio.wav import WavMicrophone, WavRecorder, read_wav
 from bot.config import Settings
 from bot.console import TalkConsole, engines_table, make_console, written
-from bot.engines import Voice, loaded, make_llm, make_voice
+from bot.engines import Voice, loaded, make_brain, make_llm, make_voice
 from bot.errors import SidetoneError
 from bot.eventlog import EventLog
-from bot.events import Event, Failed, Frame
-from bot.llm.brain import ConversationBrain
+from bot.events import FRAME_SECONDS, Event, Failed, Frame, Int16
 from bot.llm.sentences import SentenceSplitter
 from bot.models.catalogue import Catalogue
-from bot.ports import EventSink, Llm, Microphone
+from bot.ports import Brain, EventSink, Microphone
 from bot.session import Ears, Session
 from bot.voice.listener import Listener
 from bot.voice.speakable import speakable
 from bot.voice.turn import SilenceTurnDetector, TurnSettings
 
-TAIL_S = 0.3
-"""Silence kept at the end of a recording of the session."""
 LEVEL_EVERY = 4
 """Frames between two redrawings of the level meter."""
 
@@ -72,24 +73,122 @@ class Metered:
         await self._microphone.close()
 
 
+def make_listener(settings: Settings) -> Listener:
+    return Listener(SilenceTurnDetector(TurnSettings(end_silence_s=settings.voice.end_silence_s)))
+
+
+def make_splitter(turn: int) -> SentenceSplitter:
+    return SentenceSplitter(turn, speakable=speakable)
+
+
 async def talk(settings: Settings, options: TalkOptions) -> int:
     console = make_console()
+    # Whatever is wrong with a file or a device is said before the models are loaded.
+    recording = read_wav(options.wav) if options.wav else None
+    check_devices(settings, options)
     catalogue = Catalogue(settings.models)
-    pcm = read_wav(options.wav) if options.wav else None
     voice, llm = make_voice(settings, catalogue), make_llm(settings, catalogue)
-    async with AsyncExitStack() as stack:
-        engines = await stack.enter_async_context(loaded([voice.vad, voice.stt, llm, voice.tts]))
+    async with loaded([voice.vad, voice.stt, llm, voice.tts]) as engines:
         console.print(engines_table(engines.infos, engines.seconds))
-        brain = ConversationBrain(llm)
+        brain = make_brain(settings, llm)
         await brain.warm()
-        began = asyncio.get_running_loop().time()
         face = TalkConsole(console, spoken_to=str(options.wav or "microphone"))
-        sinks: list[EventSink] = [face]
-        if options.events:
-            log = EventLog(options.events, lambda: asyncio.get_running_loop().time() - began)
-            stack.callback(log.close)
-            sinks.append(log)
+        await Talk(settings, options, face).hold(voice, brain, recording)
+    if options.out:
+        written(console, options.out)
+    return 0
 
-        def emit(event: Event) -> None:
-            for sink in sinks:
-                sink(event)
+
+def check_devices(settings: Settings, options: TalkOptions) -> None:
+    audio = settings.audio
+    if not options.wav:
+        devices.choose(devices.inputs(audio.backend), audio.microphone, devices.INPUT)
+    if plays_aloud(options):
+        devices.choose(devices.outputs(audio.backend), audio.speaker, devices.OUTPUT)
+
+
+def plays_aloud(options: TalkOptions) -> bool:
+    """A recording that is answered into a file needs no loudspeaker."""
+    return not options.fast and not (options.wav and options.out)
+
+
+class Talk:
+    """Opens the ends of one conversation, holds it, and closes them whatever happens."""
+
+    def __init__(self, settings: Settings, options: TalkOptions, face: TalkConsole) -> None:
+        self._settings = settings
+        self._options = options
+        self._face = face
+        self._loop = asyncio.get_running_loop()
+        self._began = 0.0
+        self._sinks: list[EventSink] = [face]
+
+    async def hold(self, voice: Voice, brain: Brain, recording: Int16 | None) -> None:
+        async with AsyncExitStack() as stack:
+            system = SoundSystem(self._settings.audio.backend)
+            stack.push_async_callback(system.close)
+            file = None if recording is None else self._play_file(recording)
+            microphone = file or Metered(await self._open_microphone(system), self._face)
+            stack.push_async_callback(microphone.close)
+            self._began = self._loop.time()
+            self._write_events(stack)
+            speaker = await self._open_speaker(system, stack)
+            listener = make_listener(self._settings)
+            ears = Ears(microphone, voice.vad, listener, voice.stt)
+            mouth = Mouth(brain, voice.tts, speaker, make_splitter)
+            barge_in = self._settings.audio.barge_in
+            self._session = Session(ears, mouth, self._emit, barge_in=barge_in, turns=self._options.turns)
+            async with asyncio.TaskGroup() as tasks:
+                ending = tasks.create_task(self._end_with(file)) if file else None
+                await self._session.run()
+                if ending:
+                    ending.cancel()
+
+    def _emit(self, event: Event) -> None:
+        for sink in self._sinks:
+            sink(event)
+
+    def _notify(self, error: SidetoneError) -> None:
+        self._emit(Failed(0, error.code, str(error)))
+
+    def _elapsed(self) -> float:
+        return self._loop.time() - self._began
+
+    def _write_events(self, stack: AsyncExitStack) -> None:
+        if self._options.events:
+            log = EventLog(self._options.events, self._elapsed)
+            stack.callback(log.close)
+            self._sinks.append(log)
+
+    def _play_file(self, recording: Int16) -> WavMicrophone:
+        if not self._options.fast:
+            return WavMicrophone(recording)
+        return WavMicrophone(recording, realtime=False, gate=lambda: self._session.wait_at_rest())
+
+    async def _open_microphone(self, system: SoundSystem) -> Microphone:
+        async def open_device() -> Microphone:
+            microphone = DeviceMicrophone(system, self._settings.audio.microphone)
+            await microphone.open()
+            return microphone
+
+        microphone = ReconnectingMicrophone(open_device, self._notify, system.refresh)
+        await microphone.connect()
+        return microphone
+
+    async def _open_speaker(self, system: SoundSystem, stack: AsyncExitStack) -> PlaybackSpeaker:
+        output: Output = PacedOutput(realtime=not self._options.fast)
+        if plays_aloud(self._options):
+            output = DeviceOutput(system, self._settings.audio.speaker, self._notify)
+        recorder = WavRecorder(self._options.out) if self._options.out else None
+        if recorder:
+            # Not in real time, what was played is longer or shorter than the session, so nothing is padded.
+            stack.callback(lambda: recorder.close(0.0 if self._options.fast else self._elapsed()))
+        return await stack.enter_async_context(PlaybackSpeaker(output, self._notify, recorder, self._began))
+
+    async def _end_with(self, file: WavMicrophone) -> None:
+        """The session ends when the recording has, and everything in it has been answered."""
+        await file.exhausted.wait()
+        # At rest depends on each frame that passes, so this looks once a frame.
+        while not self._session.at_rest:  # noqa: ASYNC110
+            await asyncio.sleep(FRAME_SECONDS)
+        await file.close()

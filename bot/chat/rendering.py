@@ -79,7 +79,7 @@ def _after_cut(rest: str, fence: Fence | None) -> str:
 
 def units(text: str) -> int:
     """Length in UTF-16 units."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def open_fence(text: str) -> Fence | None:

@@ -19,14 +19,19 @@ log = logging.getLogger(__name__)
 
 EDIT_GAP_S = 1.0
 """Between two rounds of the editor: Discord lets five edits through in five seconds, per channel."""
+FIRST_GAP_S = 0.25
+"""Between the first message and its first edit, which is not in the same limit: long enough for a few words."""
 RETRY_S = (1.0, 2.0, 4.0)
 """Waits before the last text is sent once more when Discord refused it."""
 MAX_CONVERSATIONS = 100
 """Kept in memory; beyond it the one that was idle longest is forgotten."""
 
 THINKING = "*thinking …*"
+WAITING = "*another answer is being written, yours is next …*"
 BUSY = "I am still answering your last question here. Wait for the end of it, then ask again."
 EMPTY = "The model gave an empty answer. Ask once more, in other words."
+LENGTH = 'This answer reached the limit of its length; write "go on" for the rest.'
+TAKEN_OVER = "The model was needed for something more urgent, so this answer ends here. Ask again."
 STOPPED = "The bot is being shut down, so this answer ends here."
 DEFECT = "Something unexpected went wrong in this answer; the log has the details. Ask again."
 
@@ -56,9 +61,11 @@ class StreamedAnswer:
     never holds the model up.
     """
 
-    def __init__(self, brain: Brain, outlet: Outlet) -> None:
+    def __init__(self, brain: Brain, outlet: Outlet, model: asyncio.Lock) -> None:
+        """`model` is held while the brain speaks: with a local model, a second stream would end the first."""
         self._brain = brain
         self._outlet = outlet
+        self._model = model
         self._text = ""
         self._note = ""
         self._whole = False
@@ -89,6 +96,8 @@ class StreamedAnswer:
             self._note = STOPPED
 
     def _finish(self, _: asyncio.Task[None]) -> None:
+        if not self._text.strip():
+            self._note = self._note or EMPTY
         self._done = True
         self._changed.set()
 
@@ -96,13 +105,13 @@ class StreamedAnswer:
         if self._note:
             return
         try:
-            async with aclosing(self._brain.reply(question)) as items:
+            async with self._model, aclosing(self._brain.reply(question)) as items:
                 async for item in items:
-                    if not isinstance(item, Usage):
+                    if isinstance(item, Usage):
+                        self._end(item)
+                    else:
                         self._text += item
                         self._changed.set()
-            self._whole = True
-            self._note = "" if self._text.strip() else EMPTY
         except SidetoneError as error:
             log.warning("an answer failed: %s", error)
             self._note = str(error)
@@ -110,17 +119,24 @@ class StreamedAnswer:
             log.exception("a defect in an answer")
             self._note = DEFECT
 
+    def _end(self, usage: Usage) -> None:
+        self._whole = usage.stop != "cancelled"
+        if not self._whole:
+            self._note = TAKEN_OVER
+        elif usage.stop == "length":
+            self._note = LENGTH
+
     async def _edit(self) -> None:
         """The only one who writes to Discord for this answer."""
         loop = asyncio.get_running_loop()
-        self._posts.append(await self._outlet.post(THINKING))
-        self._shown.append(THINKING)
+        self._shown.append(WAITING if self._model.locked() else THINKING)
+        self._posts.append(await self._outlet.post(self._shown[0]))
+        gap, written = FIRST_GAP_S, loop.time()
         while True:
-            written = loop.time()
             if not self._done:
                 await self._changed.wait()
             self._changed.clear()
-            await asyncio.sleep(written + EDIT_GAP_S - loop.time())
+            await asyncio.sleep(written + gap - loop.time())
             final = self._done
             rendered = render(self._text, self._note, final=final)
             if final:
@@ -132,6 +148,7 @@ class StreamedAnswer:
                 raise
             except DiscordError as error:
                 log.info("one edit of an answer was lost, a newer one follows: %s", error)
+            gap, written = EDIT_GAP_S, loop.time()
 
     async def _show_last(self, rendered: Rendered) -> None:
         for wait in RETRY_S:
@@ -170,6 +187,7 @@ class TextDesk:
         self._make_brain = make_brain
         self._tasks = tasks
         self._conversations: OrderedDict[tuple[int, int], _Conversation] = OrderedDict()
+        self._model = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -188,7 +206,7 @@ class TextDesk:
         conversation = self._find((channel, user))
         if conversation.answer is not None:
             return BUSY
-        conversation.answer = StreamedAnswer(conversation.brain, outlet)
+        conversation.answer = StreamedAnswer(conversation.brain, outlet, self._model)
         task = self._tasks.create_task(self._answer(conversation, conversation.answer, question))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -30,10 +30,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    temperature: float = 0.3
+    temperature: float = 0.2
     top_k: int = 40
     top_p: float = 0.9
-    repeat_penalty: float = 1.1
+    repeat_penalty: float = 1.05
     """Divides the odds of tokens already used in this answer; 1.0 is off."""
     repeat_window: int = 96
     """Tokens."""

@@ -1,4 +1,5 @@
 """English text -> the phonemes Kokoro was trained on, by espeak-ng out of the espeakng-loader wheel."""
+# ruff: noqa: RUF001  phonetic letters look like others by nature
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ LONGEST = 510
 
 # espeak marks a change of language, as "(cmn)" before a Chinese word; read on, the mark would be spoken.
 _SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z0-9]+)*\)")
+# Kokoro swallows the word "I" unless it carries a stress, as in its training data; espeak gives it none.
+_PRONOUN = re.compile(r"(?<!\S)I")
 _SOUND = re.compile(r"[^\W\d_ˈˌː]")
 
 # Kokoro's training alphabet writes a diphthong or an affricate as one letter, where espeak writes two with a tie.
@@ -30,6 +33,7 @@ _LETTERS = {
     "ə^l": "ᵊl",
     "ʲo": "jo",
     "ʲə": "jə",
+    "ɚɹ": "əɹ",
     "ʔ": "t",
     "e": "A",
     "ʲ": "",
@@ -43,7 +47,7 @@ _LETTERS = {
 }
 _ACCENTS = {
     "en-us": {"o^ʊ": "O", "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɪə": "iə", "ː": "", "ɾ": "T"},
-    "en-gb": {"e^ə": "ɛː", "iə": "ɪə", "ə^ʊ": "Q"},
+    "en-gb": {"e^ə": "ɛː", "i^ə": "ɪə", "ə^ʊ": "Q"},
 }
 
 
@@ -83,9 +87,10 @@ class Phonemizer:
         """Pieces of at most 510 phonemes, cut at sentences, clauses or words; none when nothing can be said."""
         spoken = "".join(self._backends[accent].phonemize([" ".join(text.split())]))
         spoken = _SWITCH.sub("", spoken)
-        for table in (_LETTERS, _ACCENTS[accent]):
+        for table in (_ACCENTS[accent], _LETTERS):
             for espeak, kokoro in table.items():
                 spoken = spoken.replace(espeak, kokoro)
+        spoken = _PRONOUN.sub("ˌI", spoken)
         spoken = " ".join("".join(p for p in spoken if p in self._tokenizer.vocab).split())
         if not _SOUND.search(spoken):
             return []

@@ -45,7 +45,7 @@ FOREIGN_SURE = 0.8
 """Probability of another language that is needed to believe in it after a short sound. English words of one syllable
 were taken for Japanese with up to 0.68."""
 FOREIGN_DOUBT = 0.05
-"""The wanted language must be less likely than this as well; from `LONG_S` on that is enough. English: at least 0.17."""
+"""The wanted language must be less likely than this as well; from `LONG_S` on that is enough (English: over 0.17)."""
 LONG_S = 1.5
 NAMED = 0.5
 """Probability from which the other language is called by its name."""

@@ -53,7 +53,8 @@ def _parse(part: str, voice: str) -> tuple[str, float]:
         weight = math.nan
     if not name.strip() or not 0 < weight < math.inf:
         raise UnknownVoice(
-            f'"{voice}" is not a voice. Name one, such as "af_heart", or a blend, such as "af_heart*0.6+am_michael*0.4".'
+            f'"{voice}" is not a voice. Name one, such as "af_heart", '
+            'or a blend, such as "af_heart*0.6+am_michael*0.4".'
         )
     return name.strip().lower(), weight
 
@@ -68,7 +69,8 @@ def _read(path: Path) -> Style:
     data = path.read_bytes()
     if len(data) != FILE_BYTES:
         raise ModelDamaged(
-            f"The voice file {path} has {len(data)} bytes instead of {FILE_BYTES}. Delete it and run `python -m bot models fetch`."
+            f"The voice file {path} has {len(data)} bytes instead of {FILE_BYTES}. "
+            "Delete it and run `python -m bot models fetch`."
         )
     style: Style = np.frombuffer(data, dtype="<f4").reshape(ROWS, STYLE_SIZE).astype(np.float32)
     if not np.isfinite(style).all():

@@ -68,7 +68,7 @@ class BotProcess:
         assert self._child.stdout is not None
         with self._child.stdout:
             for line in self._child.stdout:
-                self.lines.append(line.rstrip("\n"))  # noqa: PERF401 - readers look while it grows
+                self.lines.append(line.rstrip("\n"))
 
 
 @pytest.fixture(scope="module")

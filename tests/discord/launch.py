@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 from bot import config, log
 from bot.chat.client import run_discord
@@ -26,25 +26,29 @@ class ScriptedBrain:
     async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
         self._questions.append(question)
         kind, _, rest = question.partition(" ")
+        if kind == "forever":
+            try:
+                while True:
+                    yield "more "
+                    await asyncio.sleep(0.05)
+            finally:
+                say("model stopped")
+        for word in self._words(kind, rest):
+            yield word
+            if kind == "slowly":
+                await asyncio.sleep(0.05)
+        say(f"model finished {question}")
+        yield Usage(10, 10, 10, 0.1, "end")
+
+    def _words(self, kind: str, rest: str) -> Iterator[str]:
         match kind:
             case "slowly":
-                for number in range(int(rest)):
-                    yield f"word{number} "
-                    await asyncio.sleep(0.05)
+                yield from (f"word{number} " for number in range(int(rest)))
                 yield "the end."
-            case "forever":
-                try:
-                    while True:
-                        yield "more "
-                        await asyncio.sleep(0.05)
-                finally:
-                    say("model stopped")
             case "long":
-                for start in range(0, len(LONG_ANSWER), 200):
-                    yield LONG_ANSWER[start : start + 200]
+                yield from (LONG_ANSWER[start : start + 200] for start in range(0, len(LONG_ANSWER), 200))
             case "endless":
-                for number in range(1500):
-                    yield f"This is line {number} of it.\n"
+                yield from (f"This is line {number} of it.\n" for number in range(1500))
             case "fail":
                 yield "It begins well, "
                 raise StageError("The language model failed; ask again.")
@@ -56,7 +60,6 @@ class ScriptedBrain:
                 yield "\n"
             case _:
                 yield f"Asked: {' | '.join(self._questions)}. Answered: {len(self._answers)}."
-        yield Usage(10, 10, 10, 0.1, "end")
 
     def answered(self, text: str, *, interrupted: bool = False) -> None:
         self._answers.append(text)
@@ -71,7 +74,7 @@ def make_brain() -> Brain:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    sys.stdout.write(text + "\n")
 
 
 async def main() -> None:
@@ -86,5 +89,5 @@ if __name__ == "__main__":
     try:
         asyncio.run(main())
     except SidetoneError as error:
-        print(f"sidetone: {error}", file=sys.stderr)
+        sys.stderr.write(f"sidetone: {error}\n")
         sys.exit(error.exit_code)

@@ -57,7 +57,12 @@ class Loopback:
         self.identified: list[Json] = []
         self.close_after_identify = 0
         """A gateway close code instead of READY."""
-        self.answer_close = True
+        self.invited = True
+        """Whether the bot is in the server."""
+        self.silent_goodbye = False
+        """Whether the end of a connection is left unconfirmed."""
+        self.closed_with: int | None = None
+        """The bot's own close code, of the last connection."""
         self.proxy_port = 0
         self.proxy = Proxy(0)
         self._refuse_edits: list[float] = []
@@ -204,16 +209,19 @@ class Loopback:
     # --- gateway
 
     async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(autoclose=self.answer_close)
+        socket = web.WebSocketResponse(autoclose=not self.silent_goodbye)
         await socket.prepare(request)
         self._socket, self._sequence = socket, 0
         if request.query.get("compress") == "zlib-stream":
             stream = zlib.compressobj()
             self._pack = lambda text: stream.compress(text.encode()) + stream.flush(zlib.Z_SYNC_FLUSH)
         await self._send({"op": 10, "d": {"heartbeat_interval": 5_000}})
-        async for frame in socket:
-            if frame.type is WSMsgType.TEXT:
-                await self._on_frame(json.loads(frame.data))
+        while (frame := await socket.receive()).type is WSMsgType.TEXT:
+            await self._on_frame(json.loads(frame.data))
+        # Not `socket.close_code`: that turns to 1006 when the bot has hung up before the answer to its goodbye is out.
+        self.closed_with = frame.data if frame.type is WSMsgType.CLOSE else None
+        if self.silent_goodbye:
+            await asyncio.sleep(5)
         return socket
 
     async def _on_frame(self, frame: Json) -> None:
@@ -228,13 +236,14 @@ class Loopback:
             ready = {
                 "v": 10,
                 "user": world.user(world.BOT),
-                "guilds": [{"id": str(world.GUILD), "unavailable": True}],
+                "guilds": [{"id": str(world.GUILD), "unavailable": True}] * self.invited,
                 "session_id": "a-session",
                 "resume_gateway_url": "wss://gateway.discord.gg",
                 "application": {"id": str(world.APPLICATION), "flags": 0},
             }
             await self._dispatch("READY", ready)
-            await self._dispatch("GUILD_CREATE", world.guild())
+            if self.invited:
+                await self._dispatch("GUILD_CREATE", world.guild())
 
     async def _dispatch(self, name: str, data: Json) -> None:
         self._sequence += 1

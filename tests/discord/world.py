@@ -16,7 +16,7 @@ def snowflake() -> int:
     return (int(time.time() * 1000) - 1_420_070_400_000 << 22) + next(_counter) % 4096
 
 
-TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GloopB.a-token-that-must-never-be-shown"
+TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GloopB.a-token-that-must-never-be-shown"  # noqa: S105 - Discord's form, worth nothing
 APPLICATION = BOT = 1_100_000_000_000_000_001
 OWNER = 1_100_000_000_000_000_002
 STRANGER = 1_100_000_000_000_000_003

@@ -1,0 +1,35 @@
+"""One conversation with one language model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from bot.events import Usage
+from bot.llm.history import Conversation
+from bot.llm.prompt import SYSTEM_PROMPT
+from bot.ports import Llm
+
+MARGIN = 16
+"""Tokens of the context that stay free for what a template adds at the end."""
+
+
+class ConversationBrain:
+    def __init__(self, llm: Llm, *, context: int, max_tokens: int, system: str = SYSTEM_PROMPT) -> None:
+        """`context` and `max_tokens` are the model's: what the answer may take is not there for the history."""
+        self._llm = llm
+        # An answer that may be longer than half the context is cut by the model's own end, not at the history's cost.
+        budget = context - min(max_tokens, context // 2) - MARGIN
+        self._history = Conversation(system, budget=budget, count=llm.count)
+
+    async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+        self._history.ask(question)
+        async with aclosing(self._llm.stream(self._history.messages)) as items:
+            async for item in items:
+                yield item
+
+    def answered(self, text: str, *, interrupted: bool = False) -> None:
+        self._history.answered(text, interrupted=interrupted)
+
+    async def warm(self) -> None:
+        await self._llm.warm(self._history.messages)

@@ -1,0 +1,89 @@
+"""What was said so far, kept within the model's context. Pure; the start of the messages stays the same byte for byte
+for as long as possible, because the model has it evaluated already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bot.events import Message
+
+INTERRUPTED = " --"
+"""Ends an answer into which the user cut. A dash is not a word, so a small model does not say it after the user."""
+
+MESSAGE_OVERHEAD = 8
+"""Tokens that a chat template puts around one message, at most."""
+KEEP = 0.6
+"""Part of the budget that is left when old turns are dropped: many at once, so that the start changes rarely."""
+ROOM_FOR_QUESTION = 0.15
+"""Part of the budget that is made free after each answer, so that a question itself seldom has to make room."""
+
+
+class Conversation:
+    def __init__(self, system: str, *, budget: int, count: Callable[[str], int]) -> None:
+        """`budget` is in tokens, for all messages; `count` counts those of a text."""
+        self._count = count
+        self._budget = budget
+        self._messages = [Message("system", system)]
+        self._sizes: list[int] = []
+        """Tokens per message, in the same order; filled when first asked for, as the model may not be loaded yet."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return tuple(self._messages)
+
+    def ask(self, text: str) -> None:
+        """Two questions in a row become one message: the first was never answered."""
+        text = text.strip()
+        last = self._messages[-1]
+        if last.role == "user":
+            del self._messages[-1]
+            if last.content.casefold() != text.casefold():
+                longer = f"{last.content}\n{text}"
+                text = longer if self._size(longer) <= self._longest() else text
+        self._messages.append(Message("user", self._fit(text)))
+        self._trim(0)
+
+    def answered(self, text: str, *, interrupted: bool) -> None:
+        """Of an answer of which nothing was heard, nothing is kept. Without a question there is nothing to answer."""
+        text = text.strip()
+        if not text or self._messages[-1].role != "user":
+            return
+        self._messages.append(Message("assistant", self._fit(text) + (INTERRUPTED if interrupted else "")))
+        self._trim(int(self._budget * ROOM_FOR_QUESTION))
+
+    def _trim(self, room: int) -> None:
+        """Drops whole turns from the start, but never the last one nor the system prompt."""
+        if self._total() + room <= self._budget:
+            return
+        while self._total() > self._budget * KEEP:
+            second = next((at for at, m in enumerate(self._messages[2:], 2) if m.role == "user"), 0)
+            if not second:
+                return
+            del self._messages[1:second], self._sizes[1:second]
+
+    def _total(self) -> int:
+        del self._sizes[len(self._messages) :]
+        self._sizes += [self._size(m.content) for m in self._messages[len(self._sizes) :]]
+        return sum(self._sizes)
+
+    def _size(self, text: str) -> int:
+        return self._count(text) + MESSAGE_OVERHEAD
+
+    def _longest(self) -> int:
+        """Tokens that one message may have: a question and its answer must fit beside the system prompt."""
+        return max(2 * MESSAGE_OVERHEAD, (self._budget - self._size(self._messages[0].content)) // 2)
+
+    def _fit(self, text: str) -> str:
+        """A message that is too long keeps its beginning, and says how much was cut."""
+        longest = self._longest()
+        if self._size(text) <= longest:
+            return text
+        low, high = 0, len(text)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self._size(_cut(text, middle)) <= longest else (low, middle - 1)
+        return _cut(text, low)
+
+
+def _cut(text: str, length: int) -> str:
+    return f"{text[:length].rstrip()} [{len(text) - length} more characters were cut: the message was too long]"

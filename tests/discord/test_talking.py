@@ -1,0 +1,183 @@
+"""Conversations with the real bot process, seen from the other side of Discord."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from tests.discord.conftest import BotProcess, log_in
+from tests.discord.loopback import Loopback, Shown
+from tests.discord.script import CODE, LONG_ANSWER
+from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TOKEN
+
+pytestmark = pytest.mark.slow
+
+EDIT_GAP_S = 0.98
+"""One second, less what a clock and a loaded machine take from it between bot and server."""
+
+
+@pytest.fixture(scope="module")
+def bot(loopback: Loopback) -> Iterator[BotProcess]:
+    process = log_in(loopback)
+    yield process
+    try:
+        assert process.running
+        # Over everything that these tests made the bot send and print.
+        assert TOKEN not in process.output
+        sent = [payload for shown in loopback.messages for payload in shown.payloads]
+        assert sent
+        assert all(payload["allowed_mentions"]["parse"] == [] for payload in sent)
+        assert not any(payload["allowed_mentions"].get("replied_user") for payload in sent)
+    finally:
+        process.kill()
+
+
+def ask(loopback: Loopback, question: str, end: str, *, slash: bool = False, limit_s: float = 15.0) -> Shown:
+    """The message that ends with `end`."""
+    before = len(loopback.messages)
+    if slash:
+        loopback.slash(OWNER, "ask", question=question)
+    else:
+        loopback.say(OWNER, f"!ask {question}")
+    return loopback.wait_for_text(end, limit_s, before)
+
+
+def test_status_and_help(loopback: Loopback, bot: BotProcess) -> None:
+    loopback.say(OWNER, "!status")
+    status = loopback.wait_for_text("Up for")
+    assert re.search(r"Discord answers in \d+ ms\.", status.text)
+    assert "Language model: a script." in status.text
+    loopback.slash(OWNER, "help")
+    lines = loopback.wait_for_text("Lists the commands").text.splitlines()
+    assert [line.split("`")[1] for line in lines[:-1]] == ["!ask QUESTION", "!direct", "!help", "!status"]
+    assert sorted(loopback.commands) == ["ask", "direct", "help", "status"]
+
+
+def test_direct_is_honest(loopback: Loopback, bot: BotProcess) -> None:
+    loopback.say(OWNER, "!direct")
+    said = loopback.wait_for_text("Voice in Discord is not in this version")
+    assert "`python scripts/run.py talk`" in said.text
+
+
+@pytest.mark.parametrize("slash", [False, True], ids=["prefix", "slash"])
+def test_an_answer_is_streamed(loopback: Loopback, bot: BotProcess, slash: bool) -> None:
+    shown = ask(loopback, "slowly 70", "the end.", slash=slash)
+    assert shown.text == " ".join(f"word{n}" for n in range(70)) + " the end."
+    assert len(shown.texts) >= 4, "the answer did not grow before the user's eyes"
+    assert all(new.startswith(old) for old, new in pairwise(shown.texts[1:]))
+    assert min(later - earlier for earlier, later in pairwise(shown.times[1:])) >= EDIT_GAP_S
+
+
+def test_a_long_answer_is_split_with_its_code_whole(loopback: Loopback, bot: BotProcess) -> None:
+    before = len(loopback.messages)
+    ask(loopback, "long", "That is all.")
+    parts = [shown.text for shown in loopback.messages[before:]]
+    assert len(parts) > 2
+    assert all(part.count("```") % 2 == 0 for part in parts)
+    assert sum(f"```python\ndef first() -> None:\n{CODE}```" in part for part in parts) == 1
+    rust = [part for part in parts if "```rust" in part]
+    assert len(rust) > 1, "the block that fits into no message was not cut"
+    assert words("\n".join(parts)) == words(LONG_ANSWER)
+
+
+def words(text: str) -> list[str]:
+    return re.sub(r"```\w*", " ", text).split()
+
+
+def test_an_endless_answer_comes_as_a_file(loopback: Loopback, bot: BotProcess) -> None:
+    before = len(loopback.messages)
+    last = ask(loopback, "endless", "the whole answer is in the file")
+    assert len(loopback.messages) - before == 7
+    whole = last.files["answer.txt"].decode()
+    assert whole.splitlines()[-1] == "This is line 1499 of it."
+
+
+def test_a_reply_and_a_mention_continue_the_conversation(loopback: Loopback, bot: BotProcess) -> None:
+    first = ask(loopback, "one two", "one two. Answered")
+    before = len(loopback.messages)
+    replied = loopback.say(OWNER, "three", reply_to=first)
+    second = loopback.wait_for_text("one two | three. Answered", after=before)
+    assert second.replies_to == replied
+    loopback.say(OWNER, f"<@{BOT}> four")
+    loopback.wait_for_text("one two | three | four. Answered")
+    loopback.say(OWNER, "five, said to nobody")
+    loopback.say(OWNER, f"six <@{BOT}>", OTHER_CHANNEL)
+    other = loopback.wait_for_text("Asked: six. Answered: 0.")
+    assert other.raw["channel_id"] == str(OTHER_CHANNEL) != str(CHANNEL)
+    assert not any("five" in shown.text for shown in loopback.messages)
+
+
+def test_a_mention_alone_gets_advice(loopback: Loopback, bot: BotProcess) -> None:
+    loopback.say(OWNER, f"<@{BOT}>")
+    loopback.wait_for_text("Write your question beside the mention")
+    loopback.say(OWNER, "!ask")
+    loopback.wait_for_text("There is no question.")
+
+
+def test_one_answer_at_a_time(loopback: Loopback, bot: BotProcess) -> None:
+    before = len(loopback.messages)
+    loopback.say(OWNER, "!ask slowly 30")
+    loopback.wait("the first answer", lambda: len(loopback.messages) > before)
+    loopback.slash(OWNER, "ask", question="too early")
+    refused = loopback.wait_for_text("still answering your last question", after=before)
+    assert refused.ephemeral
+    loopback.wait_for_text("the end.", after=before)
+    assert not any("too early" in shown.text for shown in loopback.messages)
+
+
+def test_strangers_are_refused(loopback: Loopback, bot: BotProcess) -> None:
+    mine = ask(loopback, "mine", "Answered")
+    for number, act in enumerate(
+        (
+            lambda: loopback.say(STRANGER, "!ask let me in"),
+            lambda: loopback.slash(STRANGER, "ask", question="let me in"),
+            lambda: loopback.say(STRANGER, "let me in", reply_to=mine),
+            lambda: loopback.say(STRANGER, f"<@{BOT}> let me in"),
+            lambda: loopback.say(STRANGER, "!status"),
+        ),
+        start=len(loopback.messages),
+    ):
+        act()
+        loopback.wait_for_text("Only the owner of this server may talk to me.", after=number)
+    loopback.say(STRANGER, "!play music")
+    loopback.say(OWNER, "!frobnicate")
+    loopback.wait_for_text("There is no command `!frobnicate`")
+    assert not any("let me in" in shown.text or "!play" in shown.text for shown in loopback.messages)
+
+
+def test_what_fails_is_said_in_a_sentence(loopback: Loopback, bot: BotProcess) -> None:
+    failed = ask(loopback, "fail", "ask again")
+    assert failed.text == "It begins well,\n\nThe language model failed; ask again."
+    broken = ask(loopback, "break", "Something unexpected")
+    assert "ZeroDivisionError" not in broken.text
+    assert "ZeroDivisionError: a defect" in bot.output
+    ask(loopback, "nothing", "The model gave an empty answer.")
+
+
+def test_nobody_is_pinged(loopback: Loopback, bot: BotProcess) -> None:
+    shown = ask(loopback, f"ping {STRANGER}", f"@everyone @here <@{STRANGER}> look!")
+    assert shown.payloads[-1]["allowed_mentions"] == {"parse": []}
+
+
+def test_rate_limits_hold_up_neither_the_model_nor_the_last_edit(loopback: Loopback, bot: BotProcess) -> None:
+    before = len(loopback.messages)
+    finished = bot.output.count("model finished slowly 40")
+    loopback.refuse_edits(1.5, 1.0)
+    loopback.say(OWNER, "!ask slowly 40")
+    loopback.wait("the model's end", lambda: bot.output.count("model finished slowly 40") > finished)
+    assert loopback.messages[before].texts == ["*thinking …*"], "the limit did not bite before the model's end"
+    shown = loopback.wait_for_text("the end.", after=before)
+    assert shown.text.split() == [*(f"word{n}" for n in range(40)), "the", "end."]
+
+
+def test_a_deleted_answer_ends(loopback: Loopback, bot: BotProcess) -> None:
+    before = len(loopback.messages)
+    loopback.say(OWNER, "!ask forever")
+    loopback.delete(loopback.wait_for_text("more", after=before))
+    loopback.wait("the model's end", lambda: "model stopped" in bot.output)
+    time.sleep(0.1)
+    ask(loopback, "still here", "still here. Answered")
