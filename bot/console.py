@@ -41,16 +41,17 @@ def size(count: int) -> str:
 
 def engines_table(engines: Sequence[EngineInfo], seconds: float) -> Table:
     table = Table(title=f"Engines, loaded and warmed up in {seconds:.1f} s", title_justify="left")
-    for heading in ("stage", "model", "file", "device"):
-        table.add_column(heading, overflow="fold", min_width=6)
-    for heading in ("size", "load", "memory (about)"):
+    for heading in ("stage", "file", "device"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("size", "load", "memory"):
         table.add_column(heading, justify="right", no_wrap=True)
     for e in engines:
-        row = (e.stage, e.name, Path(e.file).name, e.device, size(e.size_bytes), f"{e.load_s:.2f} s", size(e.memory_bytes))
-        table.add_row(*row)
-    total = (size(sum(e.size_bytes for e in engines)), "", size(sum(e.memory_bytes for e in engines)))
+        figures = (size(e.size_bytes), f"{e.load_s:.2f} s", size(e.memory_bytes))
+        table.add_row(e.stage.upper(), Path(e.file).name, e.device, *figures)
     table.add_section()
-    table.add_row("together", "", "", "", *total)
+    total = (size(sum(e.size_bytes for e in engines)), "", size(sum(e.memory_bytes for e in engines)))
+    table.add_row("", "together", "", *total)
+    # They load side by side, so what each took is told apart by when it was taken: about right, and right in sum.
     return table
 
 

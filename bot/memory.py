@@ -48,7 +48,7 @@ def share(samples: Sequence[Sample], loads: Sequence[Load]) -> dict[str, int]:
 
 def process_rss() -> int:
     """Bytes of this process in physical memory."""
-    import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+    import psutil
 
     return int(psutil.Process().memory_info().rss)
 

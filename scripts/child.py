@@ -105,7 +105,7 @@ def run(
 
 
 def start_group(command: Sequence[str], env: Mapping[str, str] | None, output: int) -> subprocess.Popen[bytes]:
-    """In a group of its own, so that Ctrl-C reaches us alone and we end the compiler's whole family, not just its head."""
+    """In a group of its own: Ctrl-C reaches us alone, and we end the compiler's whole family, not just its head."""
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -171,8 +171,9 @@ def in_foreground(command: Sequence[str], env: Mapping[str, str]) -> int:
     try:
         return child.wait()
     except KeyboardInterrupt:
-        for ask in (lambda: None, child.terminate, child.kill):
-            ask()
+        for number in (None, signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+            if number is not None:
+                child.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(2.0)
                 break

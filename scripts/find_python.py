@@ -11,7 +11,7 @@ WRONG_PYTHON = 20
 """Exit code when no suitable Python is found."""
 HOW_TO_GET_ONE = (
     "Install Python 3.11 or 3.12 and run this again (https://www.python.org/downloads/; "
-    "Debian 12 and Ubuntu: sudo apt install python3; Windows: winget install Python.Python.3.11)."
+    "Debian 12: sudo apt install python3.11; Windows: winget install Python.Python.3.11)."
 )
 QUESTION = "import sys; print('%d.%d %d' % (sys.version_info[0], sys.version_info[1], sys.maxsize > 2**32))"
 
@@ -30,8 +30,11 @@ def insist() -> None:
         found += " (32 bits)"
     if command is None:
         sys.stderr.write(
-            "Sidetone needs Python 3.11 or 3.12 (64 bits), but this is " + found + " and no other was found. "
-            "" + HOW_TO_GET_ONE + "\n"
+            "Sidetone needs Python 3.11 or 3.12 (64 bits), but this is "
+            + found
+            + " and no other was found. "
+            + HOW_TO_GET_ONE
+            + "\n"
         )
         sys.exit(WRONG_PYTHON)
     sys.stderr.write("This is " + found + "; going on with " + " ".join(command) + ".\n")
@@ -80,7 +83,7 @@ def hand_over(command, environment) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name != "nt":
-        os.execve(command[0], command, environment)
+        os.execve(command[0], command, environment)  # noqa: S606
     # Windows has no exec that keeps the console: wait, and leave Ctrl-C to the program.
     child = subprocess.Popen(command, env=environment)
     while True:

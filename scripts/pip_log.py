@@ -80,6 +80,12 @@ CAUSES = (
         "The package index cannot be reached: check the network (behind a proxy, set HTTPS_PROXY)",
         NO_NETWORK,
     ),
+    # All that some versions of pip say of a refused connection.
+    Cause(
+        r"\(from versions: none\)",
+        "The package index cannot be reached, or has nothing for this system: check the network and PIP_INDEX_URL",
+        NO_NETWORK,
+    ),
     Cause(
         r"WinError (5|32)\b",
         "A file in .venv is in use: close the Sidetone that is running",
@@ -108,7 +114,7 @@ def explain(output: str, log: object) -> SetupError:
 
 def last_words(output: str) -> str:
     """The line that says most: pip's last error, else the last line that is not decoration."""
-    lines = [re.sub(r"^[\s│╰─>×┃]+", "", line).strip() for line in output.splitlines()]
+    lines = [re.sub(r"^[\s│╰─>\u00d7┃]+", "", line).strip() for line in output.splitlines()]
     lines = [line for line in lines if line and not BOILERPLATE.search(line)]
     errors = [line for line in lines if re.match(r"(ERROR|error|\w*Error|CMake Error)\b", line)]
     words = (errors or lines or ["pip said nothing"])[-1]

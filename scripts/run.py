@@ -1,10 +1,11 @@
 """Sets up what is missing and starts Sidetone: the Discord bot, a conversation by microphone, or one on a file."""
 
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import find_python  # noqa: E402
+import find_python
 
 USAGE = """python scripts/run.py [COMMAND ...]
 
@@ -95,7 +96,7 @@ def setting(name: str, env_file) -> str:
 def unquoted(text: str) -> str:
     if text[:1] in ("'", '"') and text.find(text[0], 1) > 0:
         return text[1 : text.find(text[0], 1)].strip()
-    return "" if text.startswith("#") else text.split(" #")[0].strip()
+    return re.split(r"\s+#", text)[0].strip()
 
 
 if __name__ == "__main__":

@@ -93,7 +93,8 @@ def fingerprint(name: str) -> str:
 def venv_version() -> str:
     """ "3.11", by what .venv says of itself."""
     with contextlib.suppress(OSError):
-        match = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", (VENV / "pyvenv.cfg").read_text("utf-8"), re.MULTILINE)
+        text = (VENV / "pyvenv.cfg").read_text(encoding="utf-8")
+        match = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", text, re.MULTILINE)
         return match[1] if match else ""
     return ""
 
@@ -136,12 +137,14 @@ def install(wanted: Sequence[str], log: BinaryIO) -> None:
     make_venv(log)
     mend()
     try:
-        pip = [str(venv_python()), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        # -v: a build shows its steps.
+        pip = [str(venv_python()), "-m", "pip", "install", "-v", "--disable-pip-version-check", "--no-input"]
         if pip_version() < OLDEST_PIP:
             run("Updating pip", [*pip, "--upgrade", f"pip>={'.'.join(map(str, OLDEST_PIP))}"], log, pip_environment())
-        say("The next step compiles llama-cpp-python from source where no ready build is at hand: 3 to 15 minutes, once.")
+        if not any(site_packages().glob("llama_cpp_python-*")):
+            say("Next, llama-cpp-python is compiled where no ready build is at hand: 3 to 15 minutes, once.")
         files = [option for name in wanted for option in ("-r", str(ROOT / name))]
-        command = [*pip, "-v", "--progress-bar", "raw", "--prefer-binary", *files]
+        command = [*pip, "--progress-bar", "raw", "--prefer-binary", *files]
         run(f"Installing {' and '.join(wanted)}", command, log, pip_environment(), PipNews())
     except Failed as failed:
         raise explain(failed.output if room() else "No space left on device", Path(log.name)) from failed
@@ -231,6 +234,6 @@ def explained(error: OSError) -> SetupError:
     if error.errno == errno.ENOSPC:
         return explain("No space left on device", LOG)
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        sentence = f"{error.filename or ROOT} cannot be written; take a folder that belongs to you, then run this again."
-        return SetupError(sentence, DISK)
+        place = error.filename or ROOT
+        return SetupError(f"{place} cannot be written; take a folder that belongs to you, then run this again.", DISK)
     return SetupError(f"The set-up failed: {error}.", PIP_FAILED)

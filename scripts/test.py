@@ -4,7 +4,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import find_python  # noqa: E402
+import find_python
 
 USAGE = """python scripts/test.py [--fast] [PYTEST'S ARGUMENTS ...]
 

@@ -178,8 +178,7 @@ class FakeSpeaker:
         return self._first_at
 
     async def drained(self) -> None:
-        while (left := self._end - asyncio.get_running_loop().time()) > 1e-9:
-            await asyncio.sleep(left)
+        await asyncio.sleep(self._end - asyncio.get_running_loop().time())
 
     def clear(self) -> int:
         now = asyncio.get_running_loop().time()

@@ -17,7 +17,8 @@ from bot.events import Int16
 
 @functools.cache
 def _whisper() -> Any:
-    return WhisperModel(str(config.load().models.folder / "whisper-base"), device="cpu", compute_type="int8", cpu_threads=2)
+    folder = config.load().models.folder / "whisper-base"
+    return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=2)
 
 
 def transcribe(pcm: Int16, rate: int) -> str:
@@ -27,7 +28,8 @@ def transcribe(pcm: Int16, rate: int) -> str:
     return " ".join(segment.text.strip() for segment in segments)
 
 
-NUMBERS = {str(n): w for n, w in enumerate("zero one two three four five six seven eight nine ten".split())}
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = {str(n): w for n, w in enumerate(DIGITS)}
 
 
 def normal(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.audio.quiet import hush_alsa
 from bot.errors import AudioDeviceError, MissingPackage
 
 Feed = Callable[[bytes, float], None]
@@ -73,6 +74,7 @@ class Backend(Protocol):
 
 def load_backend(name: str) -> Backend:
     """ "sounddevice" or "pyaudio". Raises MissingPackage."""
+    hush_alsa()
     try:
         if name == "pyaudio":
             from bot.audio.backend_pyaudio import PyAudioBackend

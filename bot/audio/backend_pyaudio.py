@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pyaudio
 
 from bot.audio.backend import BackendError, Device, Ended, Feed, Pull, sane
+from bot.audio.quiet import quiet
 
-BLOCK_S = 0.01
+INPUT_BLOCK_S = 0.02
+OUTPUT_BLOCK_S = 0.04
+"""PyAudio cannot be told how much the driver may hold; it holds a few of these."""
 
 
 class _Stream:
@@ -63,7 +63,7 @@ class PyAudioBackend:
             feed(data, sane(time["current_time"] - time["input_buffer_adc_time"] - frames / rate, 0.0))
             return None, pyaudio.paContinue
 
-        return self._open(rate, channels, callback, input=True, input_device_index=device.number)
+        return self._open(rate, channels, INPUT_BLOCK_S, callback, input=True, input_device_index=device.number)
 
     def open_output(self, device: Device, rate: int, channels: int, pull: Pull, ended: Ended) -> _Stream:
         stream: Any = None
@@ -73,7 +73,7 @@ class PyAudioBackend:
             lead = sane(time["output_buffer_dac_time"] - time["current_time"], latency)
             return pull(frames, lead), pyaudio.paContinue
 
-        opened = self._open(rate, channels, callback, output=True, output_device_index=device.number)
+        opened = self._open(rate, channels, OUTPUT_BLOCK_S, callback, output=True, output_device_index=device.number)
         stream = opened._stream
         return opened
 
@@ -81,14 +81,14 @@ class PyAudioBackend:
         self._portaudio.terminate()
         self._portaudio = self._start()
 
-    def _open(self, rate: int, channels: int, callback: Any, **which: Any) -> _Stream:
+    def _open(self, rate: int, channels: int, block_s: float, callback: Any, **which: Any) -> _Stream:
         try:
-            with _quiet():
+            with quiet():
                 stream = self._portaudio.open(
                     rate=rate,
                     channels=channels,
                     format=pyaudio.paInt16,
-                    frames_per_buffer=round(rate * BLOCK_S),
+                    frames_per_buffer=round(rate * block_s),
                     stream_callback=callback,
                     **which,
                 )
@@ -98,7 +98,7 @@ class PyAudioBackend:
 
     def _start(self) -> Any:
         try:
-            with _quiet():
+            with quiet():
                 return pyaudio.PyAudio()
         except OSError as error:
             raise _said(error) from error
@@ -108,16 +108,3 @@ def _said(error: Exception) -> BackendError:
     """PyAudio's OSError carries PortAudio's code as errno, but for opening without any device."""
     code = error.errno if isinstance(error, OSError) and error.errno else 0
     return BackendError((error.strerror if isinstance(error, OSError) else "") or str(error), code)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """ALSA writes dozens of lines about devices that are not there to file descriptor 2 while PortAudio looks."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)

@@ -8,9 +8,12 @@ from typing import Any
 import sounddevice as sd
 
 from bot.audio.backend import BackendError, Device, Ended, Feed, Pull, sane
+from bot.audio.quiet import quiet
 
 BLOCK_S = 0.01
 """Short blocks: a whole frame of 32 ms per call arrives twice as late."""
+BUFFER_S = 0.1
+"""How much the driver may hold while Python is busy; a smaller buffer clicks, and loses what the microphone heard."""
 WASAPI = "Windows WASAPI"
 
 
@@ -79,18 +82,19 @@ class SounddeviceBackend:
         extra = sd.WasapiSettings(auto_convert=True) if device.host_api == WASAPI else None
         stream = None
         try:
-            stream = kind(
-                samplerate=rate,
-                blocksize=round(rate * BLOCK_S),
-                device=device.number,
-                channels=channels,
-                dtype="int16",
-                latency="low",
-                extra_settings=extra,
-                callback=callback,
-                finished_callback=ended,
-            )
-            stream.start()
+            with quiet():
+                stream = kind(
+                    samplerate=rate,
+                    blocksize=round(rate * BLOCK_S),
+                    device=device.number,
+                    channels=channels,
+                    dtype="int16",
+                    latency=BUFFER_S,
+                    extra_settings=extra,
+                    callback=callback,
+                    finished_callback=ended,
+                )
+                stream.start()
         except (sd.PortAudioError, ValueError) as error:
             if stream is not None:
                 stream.close(ignore_errors=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import wave
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -125,10 +126,6 @@ class WavRecorder:
             self._file = path.open("wb")
         except OSError as error:
             raise DiskError(f"{path} cannot be written ({error.strerror}). Choose another place.") from error
-        self._wave = wave.Wave_write(self._file)
-        self._wave.setnchannels(1)
-        self._wave.setsampwidth(2)
-        self._wave.setframerate(rate)
         self._append(np.zeros(0, np.int16))
 
     @property
@@ -161,24 +158,26 @@ class WavRecorder:
             self._finish()
             raise DiskError(f"{self._path} has reached the size that a WAV can have; the recording ends here.")
         try:
-            self._wave.writeframes(pcm.astype("<i2").tobytes())
+            self._file.write(pcm.astype("<i2").tobytes())
+            self._file.seek(0)
+            self._file.write(_header(self.rate, self._samples + len(pcm)))
+            self._file.seek(0, 2)
             self._file.flush()
         except OSError as error:
-            self._open = False
-            self._release()
+            self._finish()
             why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
             raise DiskError(f"{self._path} could not be written on: {why}. The recording ends here.") from error
         self._samples += len(pcm)
 
     def _finish(self) -> None:
         self._open = False
-        self._wave.close()
-        self._file.close()
+        # After a failed write, closing tries to write what is left, and fails again.
+        with suppress(OSError):
+            self._file.close()
 
-    def _release(self) -> None:
-        """Gives the file up after a failed write; closing it tries to write what is left, and fails again."""
-        for close in (self._wave.close, self._file.close):
-            try:
-                close()
-            except OSError:
-                continue
+
+def _header(rate: int, samples: int) -> bytes:
+    """Of a mono WAV of int16."""
+    size = 2 * samples
+    riff = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE")
+    return riff + struct.pack("<4sIHHIIHH4sI", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16, b"data", size)

@@ -7,7 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bot.chat.rendering import Rendered, render
@@ -74,6 +74,11 @@ class StreamedAnswer:
         self._thinking: asyncio.Task[None] | None = None
         self._posts: list[Post] = []
         self._shown: list[str] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether the model has nothing more to say; the last text may still be on its way."""
+        return self._done
 
     async def run(self, question: str) -> None:
         """Returns when the last text is in Discord. What fails is said in the answer; what cannot be said is logged."""
@@ -176,8 +181,10 @@ class StreamedAnswer:
 @dataclass(slots=True)
 class _Conversation:
     brain: Brain
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held until an answer is whole in Discord."""
     answer: StreamedAnswer | None = None
-    """The one being written."""
+    """The newest, until it is whole in Discord."""
 
 
 class TextDesk:
@@ -204,7 +211,8 @@ class TextDesk:
         if self._closing:
             return STOPPED
         conversation = self._find((channel, user))
-        if conversation.answer is not None:
+        # Who reads the last words and answers at once must not be refused because Discord has yet to confirm them.
+        if conversation.answer is not None and not conversation.answer.finished:
             return BUSY
         conversation.answer = StreamedAnswer(conversation.brain, outlet, self._model)
         task = self._tasks.create_task(self._answer(conversation, conversation.answer, question))
@@ -225,9 +233,11 @@ class TextDesk:
 
     async def _answer(self, conversation: _Conversation, answer: StreamedAnswer, question: str) -> None:
         try:
-            await answer.run(question)
+            async with conversation.turn:
+                await answer.run(question)
         finally:
-            conversation.answer = None
+            if conversation.answer is answer:
+                conversation.answer = None
 
     def _find(self, key: tuple[int, int]) -> _Conversation:
         if key not in self._conversations:

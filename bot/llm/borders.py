@@ -10,117 +10,31 @@ CLOSERS = "\"')]}*_`\u201d\u2019\u00bb"
 DASHES = ("\u2014", "\u2013")
 
 ABBREVIATIONS = frozenset(
-    [
-        "e.g.",
-        "i.e.",
-        "eg.",
-        "ie.",
-        "dr.",
-        "mr.",
-        "mrs.",
-        "ms.",
-        "prof.",
-        "st.",
-        "vs.",
-        "cf.",
-        "fig.",
-        "figs.",
-        "approx.",
-        "resp.",
-        "dept.",
-        "est.",
-        "incl.",
-        "sr.",
-        "jr.",
-        "al.",
-    ]
-)
+    {
+        "e.g.", "i.e.", "eg.", "ie.", "dr.", "mr.", "mrs.", "ms.", "prof.", "st.", "vs.", "cf.", "fig.", "figs.",
+        "approx.", "resp.", "dept.", "est.", "incl.", "sr.", "jr.", "al.",
+    }
+)  # fmt: skip
 BEFORE_CAPITALS = frozenset(["etc.", "inc.", "ltd.", "co.", "a.m.", "p.m."])
 """These end a sentence only when a capital letter follows."""
 BEFORE_NUMBERS = frozenset(["no.", "nos.", "p.", "pp.", "vol.", "ch.", "sec.", "eq.", "ver."])
 """These are abbreviations only when a number follows."""
 
 JOINERS = frozenset(
-    [
-        "and",
-        "but",
-        "or",
-        "nor",
-        "so",
-        "yet",
-        "because",
-        "since",
-        "although",
-        "though",
-        "while",
-        "whereas",
-        "when",
-        "whenever",
-        "where",
-        "which",
-        "who",
-        "whose",
-        "that",
-        "if",
-        "unless",
-        "until",
-        "after",
-        "before",
-        "as",
-        "than",
-        "then",
-        "for",
-        "from",
-        "in",
-        "into",
-        "onto",
-        "on",
-        "over",
-        "with",
-        "without",
-        "within",
-        "using",
-        "via",
-        "by",
-        "to",
-        "at",
-        "through",
-        "between",
-        "about",
-        "against",
-        "during",
-        "instead",
-        "rather",
-    ]
-)
+    {
+        "and", "but", "or", "nor", "so", "yet", "because", "since", "although", "though", "while", "whereas",
+        "when", "whenever", "where", "which", "who", "whose", "that", "if", "unless", "until", "after", "before",
+        "as", "than", "then", "for", "from", "in", "into", "onto", "on", "over", "with", "without", "within",
+        "using", "via", "by", "to", "at", "through", "between", "about", "against", "during", "instead", "rather",
+    }
+)  # fmt: skip
 """Words before which a speaker may take a breath."""
 LEADERS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "with",
-        "from",
-        "and",
-        "or",
-        "your",
-        "its",
-        "their",
-        "this",
-        "that",
-        "is",
-        "are",
-        "be",
-        "not",
-    ]
-)
+    {
+        "a", "an", "the", "of", "to", "in", "on", "at", "by", "for", "with", "from", "and", "or", "your", "its",
+        "their", "this", "that", "is", "are", "be", "not", "one", "two", "more",
+    }
+)  # fmt: skip
 """Words after which a speaker never does."""
 
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from bot.events import Usage
+from bot.events import Message, Usage
 from bot.llm.history import Conversation
-from bot.llm.prompt import SYSTEM_PROMPT
+from bot.llm.prompt import OPENING
 from bot.ports import Llm
 
 MARGIN = 16
@@ -15,12 +15,12 @@ MARGIN = 16
 
 
 class ConversationBrain:
-    def __init__(self, llm: Llm, *, context: int, max_tokens: int, system: str = SYSTEM_PROMPT) -> None:
+    def __init__(self, llm: Llm, *, context: int, max_tokens: int, opening: Sequence[Message] = OPENING) -> None:
         """`context` and `max_tokens` are the model's: what the answer may take is not there for the history."""
         self._llm = llm
         # An answer that may be longer than half the context is cut by the model's own end, not at the history's cost.
         budget = context - min(max_tokens, context // 2) - MARGIN
-        self._history = Conversation(system, budget=budget, count=llm.count)
+        self._history = Conversation(opening, budget=budget, count=llm.count)
 
     async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
         self._history.ask(question)

@@ -3,12 +3,13 @@ for as long as possible, because the model has it evaluated already."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bot.events import Message
 
-INTERRUPTED = " --"
-"""Ends an answer into which the user cut. A dash is not a word, so a small model does not say it after the user."""
+INTERRUPTED = " —"
+"""Ends an answer into which the user cut, as in a printed dialogue. Of the marks tried on a 0.5B model (this, three
+dots, two hyphens, a word in brackets) it is the only one that the model never put into answers of its own."""
 
 MESSAGE_OVERHEAD = 8
 """Tokens that a chat template puts around one message, at most."""
@@ -19,11 +20,12 @@ ROOM_FOR_QUESTION = 0.15
 
 
 class Conversation:
-    def __init__(self, system: str, *, budget: int, count: Callable[[str], int]) -> None:
-        """`budget` is in tokens, for all messages; `count` counts those of a text."""
+    def __init__(self, opening: Sequence[Message], *, budget: int, count: Callable[[str], int]) -> None:
+        """`opening` is never dropped: the system prompt, perhaps examples. `budget` is in tokens, for all messages."""
         self._count = count
         self._budget = budget
-        self._messages = [Message("system", system)]
+        self._messages = list(opening)
+        self._opening = len(opening)
         self._sizes: list[int] = []
         """Tokens per message, in the same order; filled when first asked for, as the model may not be loaded yet."""
 
@@ -37,6 +39,7 @@ class Conversation:
         last = self._messages[-1]
         if last.role == "user":
             del self._messages[-1]
+            del self._sizes[len(self._messages) :]
             if last.content.casefold() != text.casefold():
                 longer = f"{last.content}\n{text}"
                 text = longer if self._size(longer) <= self._longest() else text
@@ -52,17 +55,17 @@ class Conversation:
         self._trim(int(self._budget * ROOM_FOR_QUESTION))
 
     def _trim(self, room: int) -> None:
-        """Drops whole turns from the start, but never the last one nor the system prompt."""
+        """Drops whole turns, oldest first, but never the last one nor the opening."""
         if self._total() + room <= self._budget:
             return
+        first = self._opening
         while self._total() > self._budget * KEEP:
-            second = next((at for at, m in enumerate(self._messages[2:], 2) if m.role == "user"), 0)
+            second = next((at for at, m in enumerate(self._messages[first + 1 :], first + 1) if m.role == "user"), 0)
             if not second:
                 return
-            del self._messages[1:second], self._sizes[1:second]
+            del self._messages[first:second], self._sizes[first:second]
 
     def _total(self) -> int:
-        del self._sizes[len(self._messages) :]
         self._sizes += [self._size(m.content) for m in self._messages[len(self._sizes) :]]
         return sum(self._sizes)
 
@@ -70,8 +73,11 @@ class Conversation:
         return self._count(text) + MESSAGE_OVERHEAD
 
     def _longest(self) -> int:
-        """Tokens that one message may have: a question and its answer must fit beside the system prompt."""
-        return max(2 * MESSAGE_OVERHEAD, (self._budget - self._size(self._messages[0].content)) // 2)
+        """Tokens that one message may have: a question and its answer must fit beside the opening."""
+        return max(
+            2 * MESSAGE_OVERHEAD,
+            (self._budget - sum(self._size(m.content) for m in self._messages[: self._opening])) // 2,
+        )
 
     def _fit(self, text: str) -> str:
         """A message that is too long keeps its beginning, and says how much was cut."""

@@ -18,8 +18,8 @@ from bot.worker import Worker
 
 FRAMES_PER_S = 100
 PADDING_S = 10
-"""Sound is padded to a multiple of this. The library always pads to 30 s, which costs 4 times the time of 10 s; with 5 s
-the model repeats itself (word errors on the noisy clips 0.07 at 10 s, 1.5 to 2.0 at 5 s)."""
+"""Sound is padded to a multiple of this. The library always pads to 30 s, which costs 4 times the time of 10 s; with
+5 s the model repeats itself (word errors on the noisy clips 0.07 at 10 s, 1.5 to 2.0 at 5 s)."""
 LONGEST_S = 30
 POOR_LOGPROB = -1.0
 """Mean log probability under which a text is worth a second hearing."""
@@ -176,7 +176,7 @@ class WhisperStt:
         result = whisper.model.generate(
             encoded,
             [prompt],
-            beam_size=1,  # 3 and 5 made no fewer errors
+            beam_size=1,  # 3 and 5 made more errors on noisy clips (base)
             max_length=len(prompt) + limit,
             return_scores=True,
             return_no_speech_prob=True,

@@ -14,9 +14,9 @@ Float32 = npt.NDArray[np.float32]
 BLOCK = MIC_RATE // 20
 """Samples per loudness measurement: 50 ms."""
 LEVEL_DB = -14.0
-"""RMS of the loudest block after `level`, in dB of full scale. Whisper's features are not free of the level: at -35 dB,
-speech is lower than the padding behind it. Measured: at one level, errors on noisy cards recordings fell from 1.4 to
-0.07 (tiny.en) and the no-speech probabilities of words and of noise moved apart."""
+"""RMS of the loudest block after `level`, in dB of full scale. Whisper's features keep the level, while the padding
+behind the sound has a fixed one. Measured on noisy clips at -20 dB: word errors fell from 0.44 to 0.07 (base) and from
+1.4 to 0.07 (tiny.en), and the no-speech probabilities of words and of noise moved apart."""
 SILENCE_DB = -72.0
 """Loudest block below which there is nothing but the converter's own noise."""
 PIECE_S = 28.0

@@ -23,9 +23,7 @@ def pulse(pulse_daemon: PulseDaemon, monkeypatch: pytest.MonkeyPatch) -> PulseDa
 
 
 @pytest.fixture
-def mortal_pulse(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[PulseDaemon]:
+def mortal_pulse(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseDaemon]:
     """A daemon of one test's own, which it may kill."""
     with PulseDaemon(tmp_path_factory.mktemp("pulse")) as daemon:
         monkeypatch.setenv("PULSE_SERVER", daemon.server)

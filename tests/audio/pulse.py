@@ -100,20 +100,20 @@ class PulseDaemon:
 
     def say(self, wav: Path) -> subprocess.Popen[bytes]:
         """Speaks a recording into the microphone."""
-        return self._spawn(["paplay", "--device=mic_feed", "--latency-msec=20", str(wav)], self.env)
+        return self._spawn(["paplay", "--device=mic_feed", "--latency-msec=500", str(wav)], self.env)
 
     def listen(self, raw: Path) -> subprocess.Popen[bytes]:
         """Records the loudspeaker as 24 kHz mono int16, until it is terminated."""
         with raw.open("wb") as out:
             command = ["parec", "--device=speaker.monitor", "--rate=24000", "--channels=1", "--format=s16le"]
-            return self._spawn([*command, "--latency-msec=20"], self.env, None, out.fileno())
+            return self._spawn([*command, "--latency-msec=200"], self.env, None, out.fileno())
 
-    def unplug_microphone(self) -> None:
-        self.pactl("unload-module", "module-remap-source")
-
-    def plug_in_microphone(self) -> None:
-        self.pactl("load-module", *REMAP.split())
-        self.pactl("set-default-source", "mic")
+    def restart(self) -> None:
+        """What an unplugged and replugged device comes to for a client: a module that is unloaded would not do,
+        because PulseAudio moves its clients to another device without telling them."""
+        self.stop()
+        (self._folder / "native").unlink(missing_ok=True)
+        self.start()
 
     def _spawn(
         self, command: list[str], env: dict[str, str], stdin: int | None = None, stdout: int | None = None

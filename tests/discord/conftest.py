@@ -85,7 +85,7 @@ def log_in(loopback: Loopback, *command: str, limit_s: float = 20.0, **environme
         loopback.wait("the log-in", lambda: "Logged in to Discord" in bot.output or not bot.running, limit_s)
         assert bot.running, bot.output
         # Discord knows the commands before the bot says that it is ready, or soon after.
-        loopback.wait("the slash commands", lambda: "ask" in loopback.commands)
+        loopback.wait("the slash commands", lambda: "ask" in loopback.rest.commands)
     except AssertionError:
         bot.kill()
         raise

@@ -48,11 +48,11 @@ def test_a_token_that_cannot_be_one(loopback: Loopback) -> None:
     [(4014, '"Message Content Intent"'), (4004, "Discord refused DISCORD_TOKEN"), (4013, "code 4013")],
 )
 def test_the_gateway_refuses(loopback: Loopback, code: int, expected: str) -> None:
-    loopback.close_after_identify = code
+    loopback.gateway.close_after_identify = code
     try:
         assert expected in sentence(BotProcess(loopback), DISCORD)
     finally:
-        loopback.close_after_identify = 0
+        loopback.gateway.close_after_identify = 0
 
 
 def test_discord_cannot_be_reached(loopback: Loopback) -> None:
@@ -102,12 +102,12 @@ def test_an_orderly_stop_in_mid_answer(loopback: Loopback, number: int) -> None:
     assert "left behind: []" in bot.lines, bot.output
     assert "model stopped" in bot.output
     assert not any(word in bot.output for word in (*UNTIDY, TOKEN)), bot.output
-    assert loopback.closed_with == 1000
+    assert loopback.gateway.closed_with == 1000
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to another process")
 def test_without_a_server_there_is_a_link_and_a_stop_that_discord_does_not_confirm(loopback: Loopback) -> None:
-    loopback.silent_goodbye, loopback.invited = True, False
+    loopback.gateway.silent_goodbye, loopback.gateway.invited = True, False
     bot = log_in(loopback)
     try:
         assert "in no server yet. Invite the bot: https://discord.com/oauth2/authorize?client_id=" in bot.output
@@ -117,5 +117,5 @@ def test_without_a_server_there_is_a_link_and_a_stop_that_discord_does_not_confi
         assert time.monotonic() - asked < 3.0
     finally:
         bot.kill()
-        loopback.silent_goodbye, loopback.invited = False, True
+        loopback.gateway.silent_goodbye, loopback.gateway.invited = False, True
     assert "left behind: []" in bot.lines, bot.output

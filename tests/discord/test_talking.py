@@ -10,7 +10,8 @@ from itertools import pairwise
 import pytest
 
 from tests.discord.conftest import BotProcess, log_in
-from tests.discord.loopback import Loopback, Shown
+from tests.discord.loopback import Loopback
+from tests.discord.rest import Shown
 from tests.discord.script import CODE, LONG_ANSWER
 from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TOKEN
 
@@ -54,7 +55,7 @@ def test_status_and_help(loopback: Loopback, bot: BotProcess) -> None:
     loopback.slash(OWNER, "help")
     lines = loopback.wait_for_text("Lists the commands").text.splitlines()
     assert [line.split("`")[1] for line in lines[:-1]] == ["!ask QUESTION", "!direct", "!help", "!status"]
-    assert sorted(loopback.commands) == ["ask", "direct", "help", "status"]
+    assert sorted(loopback.rest.commands) == ["ask", "direct", "help", "status"]
 
 
 def test_direct_is_honest(loopback: Loopback, bot: BotProcess) -> None:
@@ -166,7 +167,7 @@ def test_nobody_is_pinged(loopback: Loopback, bot: BotProcess) -> None:
 def test_rate_limits_hold_up_neither_the_model_nor_the_last_edit(loopback: Loopback, bot: BotProcess) -> None:
     before = len(loopback.messages)
     finished = bot.output.count("model finished slowly 40")
-    loopback.refuse_edits(1.5, 1.0)
+    loopback.rest.refuse_edits = [1.5, 1.0]
     loopback.say(OWNER, "!ask slowly 40")
     loopback.wait("the model's end", lambda: bot.output.count("model finished slowly 40") > finished)
     assert loopback.messages[before].texts == ["*thinking …*"], "the limit did not bite before the model's end"
@@ -177,7 +178,7 @@ def test_rate_limits_hold_up_neither_the_model_nor_the_last_edit(loopback: Loopb
 def test_a_deleted_answer_ends(loopback: Loopback, bot: BotProcess) -> None:
     before = len(loopback.messages)
     loopback.say(OWNER, "!ask forever")
-    loopback.delete(loopback.wait_for_text("more", after=before))
+    loopback.wait_for_text("more", after=before).deleted = True
     loopback.wait("the model's end", lambda: "model stopped" in bot.output)
     time.sleep(0.1)
     ask(loopback, "still here", "still here. Answered")

@@ -102,16 +102,21 @@ def test_events_tell_the_whole_story(conversation: Any) -> None:
 
 def test_the_start_up_table_names_each_engine(conversation: Any) -> None:
     run, _, _, _ = conversation
-    for stage in ("vad", "stt", "llm", "tts"):
+    for stage in ("VAD", "STT", "LLM", "TTS"):
         assert stage in run.stdout
     assert "Speak now" in run.stdout
     assert "You: " in run.stdout
 
 
+def fast(folder: Path, wav: str) -> Run:
+    files = ("--wav", folder / wav, "--out", folder / "o.wav", "--events", folder / "e.jsonl")
+    return bot("talk", *files, "--fast")
+
+
 def test_fast_is_faster_than_real_time_and_says_the_same(tmp_path: Path) -> None:
     spans = dialogue(tmp_path / "q.wav", [("question.wav", 20.0)])
     began = time.monotonic()
-    run = bot("talk", "--wav", tmp_path / "q.wav", "--out", tmp_path / "o.wav", "--events", tmp_path / "e.jsonl", "--fast")
+    run = fast(tmp_path, "q.wav")
     assert run.code == 0, run.stderr
     lines = events(tmp_path / "e.jsonl")
     assert words(named(lines, "transcript")[0]["text"])[:4] == ["what", "does", "git", "rebase"]
@@ -130,7 +135,7 @@ def test_what_is_no_speech_is_not_answered(tmp_path: Path, kind: str) -> None:
         for at in range(4000, 44_000, 3000):
             pcm[at : at + 80] += rng.normal(0, 0.4, 80) * np.exp(-np.arange(80) / 15)
     soundfile.write(tmp_path / "n.wav", pcm, 16_000)
-    run = bot("talk", "--wav", tmp_path / "n.wav", "--out", tmp_path / "o.wav", "--events", tmp_path / "e.jsonl", "--fast")
+    run = fast(tmp_path, "n.wav")
     assert run.code == 0, run.stderr
     lines = events(tmp_path / "e.jsonl")
     assert [line["text"] for line in named(lines, "transcript") if line["text"]] == []

@@ -74,7 +74,7 @@ PIECES = ("word ", "A sentence. ", "\n", "\n\n", "```py\n", "```\n", "    indent
 
 @pytest.mark.parametrize("seed", range(8))
 def test_while_a_text_grows_only_its_last_part_changes(seed: int) -> None:
-    choose = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    choose = random.Random(seed)
     text = ""
     before: list[str] = []
     for _ in range(700):

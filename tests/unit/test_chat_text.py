@@ -152,6 +152,23 @@ def test_one_answer_at_a_time_per_conversation() -> None:
     assert [brain.questions for brain in brains] == [["a", "e"], ["c"], ["d"]]
 
 
+def test_a_question_while_the_last_words_are_on_their_way_is_not_refused() -> None:
+    brain, slow, second = FakeBrain(["first", "second"]), FakeOutlet(seconds=5.0), FakeOutlet()
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            desk = TextDesk(lambda: brain, tasks)
+            desk.ask(1, 1, "a", slow)
+            await asyncio.sleep(2.0)
+            assert desk.ask(1, 1, "b", second) == ""
+            assert desk.ask(1, 1, "c", FakeOutlet()) == BUSY
+
+    run_virtual(scenario())
+    assert second.writes[-1][2] == "second"
+    assert second.writes[0][0] >= slow.writes[-1][0] + 5.0
+    assert brain.history == [("first", False), ("second", False)]
+
+
 def test_conversations_take_turns_at_the_model() -> None:
     class Model:
         """The newest stream ends the one before, as with the local model."""

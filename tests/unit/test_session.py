@@ -115,7 +115,8 @@ def test_speaking_over_the_answer_stops_it() -> None:
 
 def test_an_interrupted_generation_stops() -> None:
     words = "word " * 300 + "end."
-    stage = Stage([(1.0, 3.0), (6.0, 7.5)], 20.0, texts=("Tell me?", "Stop."), answers=("Sure, " + words, "Fine.")).run()
+    answers = ("Sure, " + words, "Fine.")
+    stage = Stage([(1.0, 3.0), (6.0, 7.5)], 20.0, texts=("Tell me?", "Stop."), answers=answers).run()
     assert stage.brain.words < 150
     assert stage.field("reply_done", "text") == ["Fine. "]
 

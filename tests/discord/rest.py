@@ -1,0 +1,145 @@
+"""REST of the loopback Discord, and the messages that a person would see there."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from tests.discord import world
+from tests.discord.world import Json
+
+API = "/api/v10"
+
+
+@dataclass
+class Shown:
+    """A message of the bot's."""
+
+    raw: Json
+    texts: list[str]
+    """As posted, then after each edit."""
+    times: list[float]
+    """Monotonic seconds of the same."""
+    payloads: list[Json]
+    """What the bot sent, each time."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    ephemeral: bool = False
+    deleted: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.texts[-1]
+
+    @property
+    def replies_to(self) -> str:
+        return str((self.payloads[0].get("message_reference") or {}).get("message_id", ""))
+
+
+class Rest:
+    def __init__(self) -> None:
+        self.messages: list[Shown] = []
+        self.commands: dict[str, Json] = {}
+        """Registered slash commands by name."""
+        self.refuse_edits: list[float] = []
+        """Each of the next edits gets a 429 with this many seconds to wait."""
+        self._originals: dict[str, Shown] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        message = f"{API}/channels/{{channel}}/messages"
+        webhook = f"{API}/webhooks/{{app}}/{{token}}"
+        commands = f"{API}/applications/{{app}}/commands"
+        return [
+            web.get(f"{API}/users/@me", self._me),
+            web.get(f"{API}/gateway", self._gateway_url),
+            web.get(f"{API}/soundboard-default-sounds", self._nothing),
+            web.get(commands, self._nothing),
+            web.put(commands, self._register),
+            web.post(message, self._post),
+            web.patch(f"{message}/{{message}}", self._patch),
+            web.post(f"{API}/interactions/{{id}}/{{token}}/callback", self._callback),
+            web.post(webhook, self._post),
+            web.patch(f"{webhook}/messages/{{message}}", self._patch),
+        ]
+
+    async def _me(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bot {world.TOKEN}":
+            return reply({"message": "401: Unauthorized", "code": 0}, 401)
+        return reply(world.user(world.BOT))
+
+    async def _gateway_url(self, request: web.Request) -> web.Response:
+        return reply({"url": "wss://gateway.discord.gg"})
+
+    async def _nothing(self, request: web.Request) -> web.Response:
+        return reply([])
+
+    async def _register(self, request: web.Request) -> web.Response:
+        for command in await request.json():
+            ids = {"id": str(world.snowflake()), "application_id": str(world.APPLICATION), "version": "1", "type": 1}
+            self.commands[command["name"]] = {**command, **ids}
+        return reply(list(self.commands.values()))
+
+    async def _post(self, request: web.Request) -> web.Response:
+        payload, files = await body(request)
+        channel = int(request.match_info.get("channel", world.CHANNEL))
+        return reply(self._show(payload, files, channel).raw)
+
+    async def _callback(self, request: web.Request) -> web.Response:
+        payload, files = await body(request)
+        shown = self._show(payload.get("data") or {}, files, world.CHANNEL)
+        self._originals[request.match_info["token"]] = shown
+        resource = {"type": payload["type"], "message": shown.raw}
+        return reply({"interaction": {"id": request.match_info["id"], "type": 2}, "resource": resource})
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        payload, _ = await body(request)
+        if self.refuse_edits:
+            wait = self.refuse_edits.pop(0)
+            limited = {"message": "You are being rate limited.", "retry_after": wait, "global": False}
+            return reply(limited, 429, {"Via": "1.1 google"})
+        wanted = request.match_info["message"]
+        if wanted == "@original":
+            shown = self._originals[request.match_info["token"]]
+        else:
+            shown = next(each for each in self.messages if each.raw["id"] == wanted)
+        if shown.deleted:
+            return reply({"message": "Unknown Message", "code": 10008}, 404)
+        if too_long := refused(payload):
+            return too_long
+        shown.raw["content"] = payload["content"]
+        shown.payloads.append(payload)
+        shown.times.append(time.monotonic())
+        shown.texts.append(payload["content"])
+        return reply(shown.raw)
+
+    def _show(self, payload: Json, files: dict[str, bytes], channel: int) -> Shown:
+        raw = world.message(world.BOT, payload.get("content") or "", channel)
+        shown = Shown(raw, [raw["content"]], [time.monotonic()], [payload], files)
+        shown.ephemeral = bool((payload.get("flags") or 0) & 64)
+        self.messages.append(shown)
+        return shown
+
+
+def reply(data: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    # py-cord compares the type as a whole: no charset may follow.
+    headers = {"Content-Type": "application/json", **(headers or {})}
+    return web.Response(body=json.dumps(data).encode(), status=status, headers=headers)
+
+
+def refused(payload: Json) -> web.Response | None:
+    """What Discord says to a text that is empty or too long."""
+    text = payload.get("content") or ""
+    if text.strip() and len(text.encode("utf-16-le")) // 2 <= 2000:
+        return None
+    return reply({"message": "Invalid Form Body", "code": 50035}, 400)
+
+
+async def body(request: web.Request) -> tuple[Json, dict[str, bytes]]:
+    """The JSON of a request and its files by name."""
+    if request.content_type == "application/json":
+        return await request.json(), {}
+    form = await request.post()
+    files = {part.filename: part.file.read() for part in form.values() if isinstance(part, web.FileField)}
+    return json.loads(str(form["payload_json"])), files

@@ -1,0 +1,41 @@
+"""`python -m bot` itself, with the embedded language model, from log-in to an answer in Discord."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.discord.conftest import PROJECT, log_in
+from tests.discord.loopback import Loopback
+from tests.discord.world import BOT, OWNER, TOKEN
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not list((PROJECT / "models").rglob("*.gguf")), reason="python -m bot models fetch"),
+]
+
+
+def test_the_product_answers_and_remembers(loopback: Loopback) -> None:
+    bot = log_in(loopback, "-m", "bot", limit_s=60, MODEL_PROFILE="embedded", LLM_MAX_TOKENS="60")
+    try:
+        loopback.say(OWNER, "!ask My cat is called Marmalade. Which command shows the history of a git repository?")
+        answer = loopback.wait_for_text("git log", 60)
+        # Only once the answer is whole is the next question taken.
+        loopback.wait("the end of the answer", lambda: idle(loopback), 60)
+        loopback.say(OWNER, f"<@{BOT}> What is my cat called?")
+        loopback.wait_for_text("Marmalade", 60, after=loopback.messages.index(answer) + 1)
+        if os.name != "nt":
+            bot.signal(signal.SIGTERM)
+            assert bot.wait(10) == 0, bot.output
+    finally:
+        bot.kill()
+    assert TOKEN not in bot.output
+    assert "Traceback" not in bot.output
+
+
+def idle(loopback: Loopback) -> bool:
+    before = len(loopback.messages)
+    loopback.say(OWNER, "!status")
+    return "answers being written: 0" in loopback.wait_for_text("Up for", after=before).text
