@@ -41,7 +41,8 @@ async def run(settings: Settings) -> int:
     llm = make_llm(settings, Catalogue(settings.models))
     async with loaded([llm]) as engines:
         console.print(f"{engines.infos[0].name} is loaded ({engines.seconds:.1f} s). Logging in to Discord ...")
-        await run_discord(settings, partial(make_brain, settings, llm), console.print)
+        name = engines.infos[0].name
+        await run_discord(settings, partial(make_brain, settings, llm), partial(console.print, soft_wrap=True), model=name)
     return 0
 
 

@@ -12,6 +12,8 @@ from dotenv import dotenv_values
 from bot.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent
+VOCABULARY = "Questions about git rebase, git commit, Python, pytest, npm, Docker and JSON."
+"""Without it Whisper hears "get rebased"."""
 SECRETS = ("DISCORD_TOKEN", "API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
 
@@ -47,6 +49,8 @@ class VoiceSettings:
     """Silence that ends a turn."""
     language: str
     """Two-letter code that is understood, or "auto" for any."""
+    vocabulary: str
+    """A sentence with words that the speaker is likely to use; Whisper is told it as what was said before."""
     tts_engine: str
     """"onnx" or "kokoro" (torch)."""
     voice: str
@@ -158,6 +162,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
     values = {k: v or "" for k, v in (dotenv_values(env_file) if env_file else {}).items()}
     values.update(os.environ if environ is None else environ)
     read = _Reader(values)
+    language = read.text("STT_LANGUAGE", "en").lower()
     folder = Path(read.text("MODEL_DIR", "models")).expanduser()
     return Settings(
         models=ModelSettings(
@@ -175,7 +180,8 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
         ),
         voice=VoiceSettings(
             end_silence_s=read.number("END_SILENCE_MS", 600, 200, 5000) / 1000,
-            language=read.text("STT_LANGUAGE", "en").lower(),
+            language=language,
+            vocabulary=read.text("STT_VOCABULARY", VOCABULARY if language == "en" else ""),
             tts_engine=read.choice("TTS_ENGINE", "onnx", ("onnx", "kokoro")),
             voice=read.text("TTS_VOICE", "af_heart"),
             speed=read.number("TTS_SPEED", 1.0, 0.5, 2.0),

@@ -68,6 +68,7 @@ def make_voice(settings: Settings, catalogue: Catalogue) -> Voice:
         compute_type="int8_float16" if gpu else "int8",
         threads=settings.voice.stt_threads,
         name=whisper.name,
+        vocabulary=settings.voice.vocabulary,
     )
     return Voice(SileroVad(catalogue.locate("silero").path), stt, make_tts(settings, catalogue))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -116,12 +117,18 @@ def install_logged(prefix: Sequence[str], names: Sequence[str], log: BinaryIO) -
     try:
         if not any(LISTS.glob("*_Packages*")):
             run("Fetching the list of system packages", [*apt, "update"], log)
-        run(title, wanted, log)
+        run(title, wanted, log, describe=apt_news)
     except Failed:
         # An old list names packages that are gone; an interrupted dpkg wants to be finished first.
         try:
             run("Finishing what an earlier installation left", [*prefix, "dpkg", "--configure", "-a"], log)
             run("Fetching the list of system packages", [*apt, "update"], log)
-            run(title, wanted, log)
+            run(title, wanted, log, describe=apt_news)
         except Failed as error:
             say(f"The system packages could not be installed (exit code {error.code}; full log: {log.name}).")
+
+
+def apt_news(line: str) -> str | None:
+    """ "unpacking g++", from apt's lines."""
+    match = re.match(r"(Unpacking|Setting up) (\S+) ", line)
+    return f"{match[1].lower()} {match[2].partition(':')[0]}" if match else None

@@ -16,6 +16,10 @@ BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImpleme
 """What the standard library raises for an archive that was cut short or altered."""
 
 
+class Damaged(DownloadError):
+    """What was downloaded is not what it should be; to start over may help where leftovers were used."""
+
+
 class Archive:
     """An open wheel (zip) or npm package (tar). The tar is read forwards, so members in its order cost one pass."""
 
@@ -25,18 +29,18 @@ class Archive:
         self._tar: tarfile.TarFile | None = None
 
     def chunks(self, member: str) -> Iterator[bytes]:
-        """Raises DownloadError when there is no such member or the archive is damaged."""
+        """Raises Damaged when there is no such member or the archive is damaged."""
         try:
             with self._open(member) as stream:
                 while chunk := stream.read(CHUNK):
                     yield chunk
         except KeyError:
-            raise DownloadError(f"{self._path.name} does not hold {member}: it is another package now.") from None
+            raise Damaged(f"{self._path.name} does not hold {member}: it is another package now.") from None
         except (*BROKEN, OSError) as error:
             # gzip reports a wrong checksum as a plain OSError without a number; one with a number is the disk's.
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            raise DownloadError(f"{self._path.name} is damaged ({error}).") from error
+            raise Damaged(f"{self._path.name} is damaged ({error}).") from error
 
     def close(self) -> None:
         for opened in (self._zip, self._tar):

@@ -8,8 +8,9 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
-from bot.errors import DownloadError
+from bot.models.archive import Damaged
 from bot.models.manifest import File
 from bot.models.store import CHUNK
 
@@ -35,30 +36,31 @@ class Assembly:
         """Set from another thread to end `append` at the next chunk."""
 
     def resume(self) -> int:
-        """Takes up what an earlier run left. Returns how many pieces are in already."""
-        self._target.parent.mkdir(parents=True, exist_ok=True)
+        """Looks at what an earlier run left. Returns how many pieces are in already. Writes nothing: until the first
+        new piece arrives, what another source has brought stays."""
         try:
             notes = json.loads(self._notes.read_text(encoding="utf-8"))
             usable = notes["source"] == self._source and 0 < notes["size"] <= self._part.stat().st_size
             self._pieces, self._size = (int(notes["pieces"]), int(notes["size"])) if usable else (0, 0)
         except (OSError, ValueError, KeyError, TypeError):
             self._pieces = self._size = 0
-        with self._part.open("ab") as stream:
-            stream.truncate(self._size)
-        with self._part.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                self._digest.update(chunk)
+        if self._pieces:
+            with self._part.open("rb") as stream:
+                self._hash(stream, self._size)
         return self._pieces
 
     def append(self, chunks: Iterable[bytes]) -> None:
-        """Raises DownloadError when the file gets longer than it may, Stopped when it was told to stop."""
+        """Raises Damaged when the file gets longer than it may, Stopped when it was told to stop."""
+        self._target.parent.mkdir(parents=True, exist_ok=True)
         with self._part.open("ab") as stream:
+            # Cuts off what a killed run wrote after its last whole piece.
+            stream.truncate(self._size)
             for chunk in chunks:
                 if self.stopped:
                     raise Stopped
                 self._size += len(chunk)
                 if self._size > self._file.size:
-                    raise DownloadError(f"{self._source} gives more than the {self._file.size} bytes of {self._name}.")
+                    raise Damaged(f"{self._source} gives more than the {self._file.size} bytes of {self._name}.")
                 self._digest.update(chunk)
                 stream.write(chunk)
         self._pieces += 1
@@ -66,23 +68,21 @@ class Assembly:
         self._notes.write_text(json.dumps(notes), encoding="utf-8")
 
     def adopt(self, whole: Path) -> None:
-        """Takes a file that came in one piece and needs no unpacking: it is hashed where it lies and moved."""
+        """Takes a file that came in one piece and needs no unpacking: it is moved, then hashed."""
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        self._notes.unlink(missing_ok=True)
         whole.replace(self._part)
         self._size = self._part.stat().st_size
-        self._digest = hashlib.sha256()
         with self._part.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                if self.stopped:
-                    raise Stopped
-                self._digest.update(chunk)
+            self._hash(stream, self._size)
 
     def finish(self) -> str:
-        """Checks, then gives the file its name. Returns the sha256. Raises DownloadError when it is not the right file;
+        """Checks, then gives the file its name. Returns the sha256. Raises Damaged when it is not the right file;
         what was collected is then gone."""
         found = self._digest.hexdigest()
         if (self._size, found) != (self._file.size, self._file.sha256):
             self.discard()
-            raise DownloadError(
+            raise Damaged(
                 f"{self._source} gives a {self._name} of {self._size} bytes with the hash {found[:12]}..., "
                 f"not the known one of {self._file.size} bytes with {self._file.sha256[:12]}...."
             )
@@ -98,8 +98,14 @@ class Assembly:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
+    def _hash(self, stream: BinaryIO, size: int) -> None:
+        self._digest = hashlib.sha256()
+        while size > 0 and (chunk := stream.read(min(CHUNK, size))):
+            if self.stopped:
+                raise Stopped
+            self._digest.update(chunk)
+            size -= len(chunk)
+
     @property
     def _name(self) -> str:
         return self._target.name
-
-

@@ -33,14 +33,14 @@ class Catalogue:
 
     @property
     def profile(self) -> str:
-        """"embedded" or "gpu"."""
+        """ "embedded" or "gpu"."""
         if self._settings.profile != "auto":
             return self._settings.profile
         return "gpu" if hardware.gpu_memory_mib() >= hardware.ENOUGH_MIB else "embedded"
 
     @property
     def device(self) -> str:
-        """"cuda" or "cpu". The embedded profile stays on the CPU."""
+        """ "cuda" or "cpu". The embedded profile stays on the CPU."""
         return "cuda" if self.profile == "gpu" and hardware.cuda() else "cpu"
 
     def locate(self, part: str) -> Located:
@@ -56,10 +56,10 @@ class Catalogue:
             path = folder / file.path
             size = path.stat().st_size if path.is_file() else None
             if size is None:
-                raise ModelMissing(f"The model file {path} is not there: run `python -m bot models fetch {model.name}`.")
+                raise ModelMissing(f"The file {path} is not there: run `python -m bot models fetch {model.name}`.")
             if size != file.size:
                 raise ModelDamaged(
-                    f"The model file {path} has {size} bytes instead of {file.size}: "
+                    f"The file {path} has {size} bytes instead of {file.size}: "
                     f"run `python -m bot models fetch {model.name}`, which replaces it."
                 )
         return Located(model.name, folder / model.path, tuple(folder / f.path for f in model.files), model.size)
@@ -114,8 +114,8 @@ def variable(part: str) -> str:
 def _own(part: str, path: Path) -> Located:
     name = variable(part)
     if not path.exists():
-        raise ModelMissing(f"{path} is not there: correct {name} (or LLM_MODEL) in .env." if part == "llm"
-                           else f"{path} is not there: correct {name} in .env.")
+        named = f"{name} or LLM_MODEL" if part == "llm" else name
+        raise ModelMissing(f"{path} is not there: correct {named} in .env.")
     if part in FOLDERS and not path.is_dir():
         raise ConfigError(f"{name} is {path}, which is a file, but must be the folder with the model's files.")
     if part not in FOLDERS:

@@ -20,8 +20,7 @@ SETTINGS = {
 
 
 async def download(package: str, member: str, folder: Path, expected: int, report: Report) -> Path:
-    """`package` is "repository@revision". What an earlier run left in `folder` is taken up."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """`package` is "repository@revision". What an earlier run left in `folder`, which exists, is taken up."""
     repository, _, revision = package.partition("@")
     command = [sys.executable, "-m", "bot.models.hub", repository, revision or "main", member, str(folder)]
     async with wheels.growing(folder, expected, report):

@@ -93,7 +93,9 @@ def load(path: Path = PATH) -> Manifest:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"The list of models {path} cannot be read ({error}). Restore it from the project.") from error
+        raise ConfigError(
+            f"The list of models {path} cannot be read ({error}). Restore it from the project."
+        ) from error
     return Manifest(tuple(_model(entry) for entry in data["model"]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
 import sys
@@ -29,27 +30,27 @@ async def download(package: str, folder: Path, expected: int, report: Report) ->
     npm = shutil.which("npm")
     if npm is not None:
         try:
-            return await _pack([npm], package, folder / "npm", expected, report)
+            return await _pack([npm], package, folder, expected, report)
         except OSError as error:
-            if error.errno is None or not isinstance(error, FileNotFoundError | PermissionError):
+            # An npm that cannot be run is as good as none; a full disk would not get better.
+            if error.errno == errno.ENOSPC:
                 raise
     node = await _node(folder, report)
-    return await _pack([str(node / NODE), str(node / NPM)], package, folder / "npm", expected, report)
+    return await _pack([str(node / NODE), str(node / NPM)], package, folder, expected, report)
 
 
 async def _pack(npm: list[str], package: str, folder: Path, expected: int, report: Report) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     command = [*npm, "pack", package, "--ignore-scripts", "--no-audit", "--no-update-notifier"]
     # The cache is where npm writes first: in the private folder its growth shows how far it is.
     command += ["--cache", str(folder / "cache"), "--pack-destination", str(folder)]
     async with wheels.growing(folder, expected, report):
         ended = await child.run(command, folder=folder)
-    found = list(folder.glob("*.tgz"))
+    found = wheels.first(folder, "*.tgz")
     if ended.code in CANNOT_RUN:
         raise FileNotFoundError(npm[0])
-    if ended.code != 0 or not found:
+    if ended.code != 0 or found is None:
         raise explain(package, ended.output)
-    return found[0]
+    return found
 
 
 async def _node(folder: Path, report: Report) -> Path:

@@ -13,13 +13,15 @@ from bot.console import make_console, size
 class FetchProgress:
     """Bytes of finished files and of downloads under way, each under a key of its own."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, doing: str = "fetching", *, lines: bool = True) -> None:
         self._console = console or make_console()
+        self._doing = doing
+        self._lines = lines and not self._console.is_terminal
         self._done: dict[str, float] = {}
         self._total = 0
         self._tenth = 0
         self._bar = Progress(
-            TextColumn("fetching"),
+            TextColumn(doing),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -52,9 +54,9 @@ class FetchProgress:
         done = min(self._total, int(sum(self._done.values())))
         self._bar.update(self._task, completed=done)
         tenth = done * 10 // max(1, self._total)
-        if not self._console.is_terminal and tenth > self._tenth:
+        if self._lines and tenth > self._tenth:
             self._tenth = tenth
-            self._console.print(f"fetched {size(done)} of {size(self._total)}")
+            self._console.print(f"{self._doing}: {size(done)} of {size(self._total)}")
 
     def say(self, text: str) -> None:
         self._console.print(text)

@@ -43,17 +43,19 @@ async def download(requirement: str, folder: Path, expected: int, report: Report
     else:
         async with growing(folder, expected, report):
             ended = await child.run(command, folder=folder, extra=extra)
-    wheels = list(out.glob("*.whl"))
-    if ended.code != 0 or not wheels:
+    wheel = first(out, "*.whl")
+    if ended.code != 0 or wheel is None:
         raise explain(requirement, ended.output)
-    return wheels[0]
+    return wheel
 
 
 def _pip_version() -> tuple[int, ...]:
     try:
         version = importlib.metadata.version("pip")
     except importlib.metadata.PackageNotFoundError:
-        raise DownloadError("pip is not installed here: run `python -m ensurepip`, or `python scripts/run.py`.") from None
+        raise DownloadError(
+            "pip is not installed here: run `python -m ensurepip`, or `python scripts/run.py`."
+        ) from None
     return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
@@ -80,6 +82,10 @@ class growing:
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
             self._report(min(1.0, largest(self._folder) / self._expected))
+
+
+def first(folder: Path, pattern: str) -> Path | None:
+    return next(folder.glob(pattern), None)
 
 
 def largest(folder: Path) -> int:

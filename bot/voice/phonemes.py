@@ -12,6 +12,8 @@ from bot.errors import MissingPackage
 LONGEST = 510
 """Phonemes that Kokoro takes at a time."""
 
+# espeak takes a NUL for the end of the text.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # espeak marks a change of language, as "(cmn)" before a Chinese word; read on, the mark would be spoken.
 _SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z0-9]+)*\)")
 # Kokoro swallows the word "I" unless it carries a stress, as in its training data; espeak gives it none.
@@ -85,7 +87,7 @@ class Phonemizer:
 
     def phonemes(self, text: str, accent: str) -> list[str]:
         """Pieces of at most 510 phonemes, cut at sentences, clauses or words; none when nothing can be said."""
-        spoken = "".join(self._backends[accent].phonemize([" ".join(text.split())]))
+        spoken = "".join(self._backends[accent].phonemize([" ".join(_CONTROL.sub(" ", text).split())]))
         spoken = _SWITCH.sub("", spoken)
         for table in (_ACCENTS[accent], _LETTERS):
             for espeak, kokoro in table.items():

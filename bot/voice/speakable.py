@@ -39,6 +39,7 @@ EMPHASIS = _rules(
     (r"(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])", r"\1"),
     (r"(?<!\w)_(?=\S)([^_]+?)(?<=\S)_(?!\w)", r"\1"),
 )
+LETTERS = {"CUDA": "Kooda", "TOML": "Tom L", "ASCII": "Askey", "CRUD": "crud"}
 WORDS = _rules(
     (r"\be\.g\.,?", "for example,"),
     (r"\bi\.e\.,?", "that is,"),
@@ -74,7 +75,6 @@ WORDS = _rules(
     (r"\bvenv\b", "V env"),
     (r"\b(CLI|IDE|GUI|CUDA|TOML|ASCII|ORM|SSD|SSH|CRUD)\b", lambda m: LETTERS.get(m[1], " ".join(m[1]))),
 )
-LETTERS = {"CUDA": "Kooda", "TOML": "Tom L", "ASCII": "Askey", "CRUD": "crud"}
 UNITS = {
     "ns": "nanosecond", "µs": "microsecond", "us": "microsecond", "ms": "millisecond", "s": "second", "min": "minute",
     "h": "hour", "B": "byte", "KB": "kilobyte", "kB": "kilobyte", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte",

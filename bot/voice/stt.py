@@ -30,6 +30,8 @@ TOKENS_PER_S_ANY = 16
 """Scripts that the tokenizer does not know well need up to three times as many."""
 MAX_TOKENS = 220
 """Half of the decoder's context, as in training."""
+MOST_HINT = 200
+"""Tokens; the other half of the context."""
 MOST_THREADS = 4
 """Two halve the time of one and cost no more CPU; the pool sleeps between calls (no CPU in the second after one)."""
 SHORTEST_S = 0.1
@@ -48,13 +50,27 @@ class _Hearing:
 class WhisperStt:
     """Implements ports.Stt."""
 
-    def __init__(self, folder: Path, *, language: str, device: str, compute_type: str, threads: int, name: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        language: str,
+        device: str,
+        compute_type: str,
+        threads: int,
+        name: str,
+        vocabulary: str = "",
+    ) -> None:
+        """`vocabulary`: a sentence with words that are likely, told to the model as what was said before."""
         self._folder = folder
         self._language = language
         self._device = device
         self._compute_type = compute_type
         self._threads = threads or min(MOST_THREADS, os.cpu_count() or 1)
         self._name = name
+        self._vocabulary = vocabulary
+        self._hint: list[int] = []
+        """The same as tokens, with the mark in front that Whisper expects."""
         self._worker = Worker("stt")
         self._whisper: Any = None
         self._open = True
@@ -97,6 +113,7 @@ class WhisperStt:
                 local_files_only=True,
             )
             self._check_language()
+            self._hint = self._hint_tokens()
             # A GPU that does not work is noticed by the first inference only, so this one runs every part.
             noise = np.random.default_rng(0).normal(0, 1000, MIC_RATE).astype(np.int16)
             self._hear(noise, PADDING_S)
@@ -125,6 +142,13 @@ class WhisperStt:
                 f"STT_LANGUAGE is {self._language!r}, which Whisper does not know. "
                 'Set a two-letter code such as "en" or "de", or "auto".'
             )
+
+    def _hint_tokens(self) -> list[int]:
+        if not self._vocabulary:
+            return []
+        tokenizer = self._whisper.hf_tokenizer
+        words = tokenizer.encode(f" {self._vocabulary}", add_special_tokens=False).ids
+        return [tokenizer.token_to_id("<|startofprev|>"), *words[-MOST_HINT:]]
 
     def _transcribe(self, pcm: Int16) -> Transcript:
         texts: list[str] = []
@@ -170,7 +194,7 @@ class WhisperStt:
         seconds = len(pcm) / MIC_RATE
         language, other = self._detect(encoded, seconds)
         tokenizer = Tokenizer(whisper.hf_tokenizer, whisper.model.is_multilingual, task="transcribe", language=language)
-        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        prompt = [*self._hint, *tokenizer.sot_sequence, tokenizer.no_timestamps]
         rate = TOKENS_PER_S if language == "en" else TOKENS_PER_S_ANY
         limit = min(MAX_TOKENS, SPARE_TOKENS + round(rate * seconds))
         result = whisper.model.generate(

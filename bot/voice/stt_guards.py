@@ -31,6 +31,8 @@ STOCK = frozenset(
     |like and subscribe|see you next time|see you in the next video|i'll see you next time|the end|so|i|i'm|oh|uh|um
     |hmm|the|and|beep|music|applause|silence|foreign""".replace("\n    ", "").split("|")
 )
+LONGEST_STOCK_S = 4.0
+"""Sound longer than this is not one of these alone: a tone of 8 s became "And"."""
 CREDITS = re.compile(r"\b(subtitles|captions|captioning|transcribed|translated) by\b|\bamara\.org\b", re.I)
 """Written by the model out of its training data; nobody says this to an assistant."""
 
@@ -108,10 +110,13 @@ def sounds_like_noise(evidence: Evidence) -> bool:
     """The model's two doubts taken together: that nobody speaks, and that the text is wrong."""
     if CREDITS.search(evidence.text):
         return True
+    stock = _plain(evidence.text) in STOCK
+    if stock and evidence.seconds > LONGEST_STOCK_S:
+        return True
     if evidence.no_speech < DOUBT_FLOOR:
         return False
     needed = DOUBT_AT_ZERO + DOUBT_SLOPE * evidence.no_speech
-    if _plain(evidence.text) in STOCK:
+    if stock:
         needed += STOCK_MARGIN
     return evidence.logprob < needed
 

@@ -17,15 +17,14 @@ pytestmark = [
 ]
 
 
-def test_the_product_answers_and_remembers(loopback: Loopback) -> None:
+def test_the_product_answers(loopback: Loopback) -> None:
     bot = log_in(loopback, "-m", "bot", limit_s=60, MODEL_PROFILE="embedded", LLM_MAX_TOKENS="60")
     try:
-        loopback.say(OWNER, "!ask My cat is called Marmalade. Which command shows the history of a git repository?")
+        loopback.say(OWNER, f"<@{BOT}> Which git command shows the history of commits?")
         answer = loopback.wait_for_text("git log", 60)
-        # Only once the answer is whole is the next question taken.
-        loopback.wait("the end of the answer", lambda: idle(loopback), 60)
-        loopback.say(OWNER, f"<@{BOT}> What is my cat called?")
-        loopback.wait_for_text("Marmalade", 60, after=loopback.messages.index(answer) + 1)
+        assert answer is loopback.messages[0]
+        loopback.say(OWNER, "!status")
+        loopback.wait_for_text("Conversations: 1;")
         if os.name != "nt":
             bot.signal(signal.SIGTERM)
             assert bot.wait(10) == 0, bot.output
@@ -33,9 +32,3 @@ def test_the_product_answers_and_remembers(loopback: Loopback) -> None:
         bot.kill()
     assert TOKEN not in bot.output
     assert "Traceback" not in bot.output
-
-
-def idle(loopback: Loopback) -> bool:
-    before = len(loopback.messages)
-    loopback.say(OWNER, "!status")
-    return "answers being written: 0" in loopback.wait_for_text("Up for", after=before).text

@@ -55,7 +55,7 @@ def mouth() -> Iterator[Mouth]:
 def load_fails(tts: KokoroOnnxTts) -> Exception:
     async def run() -> Exception:
         try:
-            with pytest.raises(Exception) as caught:  # noqa: PT011  the caller looks at it
+            with pytest.raises(Exception) as caught:
                 await tts.load()
             return caught.value
         finally:
@@ -124,7 +124,7 @@ def test_text_longer_than_the_model_takes_is_spoken_to_its_end(mouth: Mouth) -> 
     assert "merge it now" in heard.lower()
 
 
-@pytest.mark.parametrize("text", ["", " \n\t", "...", "?!", "—", "()", '""', "\u200b", "\ufffd", "ˈ"])
+@pytest.mark.parametrize("text", ["", " \n\t", "...", "?!", "—", "()", '""', "\u200b", "\ufffd"])
 def test_nothing_to_say_is_an_empty_clip(mouth: Mouth, text: str) -> None:
     clip = mouth.say(text)
     assert clip.pcm.shape == (0,)

@@ -242,3 +242,9 @@ def test_both_scripts_explain_themselves_without_a_set_up() -> None:
     for name in ("run.py", "test.py"):
         done = subprocess.run([sys.executable, SCRIPTS / name, "--help"], capture_output=True, text=True, check=True)
         assert f"python scripts/{name}" in done.stdout
+
+
+def test_what_is_shown_while_apt_works() -> None:
+    assert system_packages.apt_news("Unpacking libportaudio2:amd64 (19.6.0-1.2) ...") == "unpacking libportaudio2"
+    assert system_packages.apt_news("Setting up g++ (4:12.2.0-3) ...") == "setting up g++"
+    assert system_packages.apt_news("Reading package lists...") is None

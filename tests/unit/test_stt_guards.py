@@ -141,3 +141,8 @@ def test_long_sound_is_cut_in_its_pauses() -> None:
     assert np.array_equal(np.concatenate(cut), sound)
     assert [round(len(piece) / MIC_RATE) for piece in cut] == [25, 25, 20]
     assert max(len(piece) for piece in pieces(np.ones(200 * MIC_RATE, dtype=np.int16))) <= 28 * MIC_RATE
+
+
+def test_a_long_sound_is_not_one_stock_word() -> None:
+    assert judge(Evidence("And", no_speech=0.1, logprob=-0.3, seconds=8.0)).text == ""
+    assert judge(Evidence("And", no_speech=0.1, logprob=-0.3, seconds=1.0)).text == "And"
