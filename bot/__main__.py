@@ -85,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
     try:
+        config.calm_thread_pools()
         settings = config.load()
         log.start(settings.log_level)
         return asyncio.run(dispatch(options, settings))

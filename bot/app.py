@@ -41,8 +41,8 @@ async def run(settings: Settings) -> int:
     llm = make_llm(settings, Catalogue(settings.models))
     async with loaded([llm]) as engines:
         console.print(f"{engines.infos[0].name} is loaded ({engines.seconds:.1f} s). Logging in to Discord ...")
-        name = engines.infos[0].name
-        await run_discord(settings, partial(make_brain, settings, llm), partial(console.print, soft_wrap=True), model=name)
+        say = partial(console.print, soft_wrap=True)
+        await run_discord(settings, partial(make_brain, settings, llm), say, model=engines.infos[0].name)
     return 0
 
 

@@ -194,6 +194,7 @@ def main() -> int:
     arguments.add_argument("-n", type=int, default=5, help="how often each recording is asked (default 5)")
     arguments.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     options = arguments.parse_args()
+    config.calm_thread_pools()
     about = machine()
     settings = config.load()
     rows, engines = asyncio.run(measure(options.n, settings))

@@ -188,7 +188,8 @@ def reporting() -> Iterator[None]:
         raise KeyboardInterrupt
 
     for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
-        if hasattr(signal, name):
+        # One that is ignored already (nohup) stays so.
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:
             signal.signal(getattr(signal, name), interrupt)
     for stream in (sys.stdout, sys.stderr):
         # A piped Windows console is cp1252: an odd character becomes "?" instead of an exception.

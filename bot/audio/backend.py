@@ -9,10 +9,12 @@ from typing import Protocol
 from bot.audio.quiet import hush_alsa
 from bot.errors import AudioDeviceError, MissingPackage
 
-Feed = Callable[[bytes, float], None]
-"""Takes a block of int16 and how many seconds ago its last sample was captured. Called on PortAudio's thread."""
-Pull = Callable[[int, float], bytes]
-"""Gives so many int16 frames, the first of which is heard so many seconds from now. Called on PortAudio's thread."""
+Feed = Callable[[bytes, float, bool], None]
+"""Takes a block of int16, how many seconds ago its last sample was captured, and whether sound was lost before it
+because nobody took it in time. Called on PortAudio's thread."""
+Pull = Callable[[int, float, bool], bytes]
+"""Gives so many int16 frames, the first of which is heard so many seconds from now; the last says whether there was a
+gap before them because they were late. Called on PortAudio's thread."""
 Ended = Callable[[], None]
 """The stream has stopped by itself. Called on PortAudio's thread."""
 

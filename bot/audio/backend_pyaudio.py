@@ -10,8 +10,8 @@ from bot.audio.backend import BackendError, Device, Ended, Feed, Pull, sane
 from bot.audio.quiet import quiet
 
 INPUT_BLOCK_S = 0.02
-OUTPUT_BLOCK_S = 0.04
-"""PyAudio cannot be told how much the driver may hold; it holds a few of these."""
+OUTPUT_BLOCK_S = 0.05
+"""PyAudio cannot be told how much the driver may hold; it holds two of these."""
 
 
 class _Stream:
@@ -59,8 +59,9 @@ class PyAudioBackend:
         ]
 
     def open_input(self, device: Device, rate: int, channels: int, feed: Feed, ended: Ended) -> _Stream:
-        def callback(data: bytes, frames: int, time: Any, _status: int) -> tuple[None, int]:
-            feed(data, sane(time["current_time"] - time["input_buffer_adc_time"] - frames / rate, 0.0))
+        def callback(data: bytes, frames: int, time: Any, status: int) -> tuple[None, int]:
+            lag = sane(time["current_time"] - time["input_buffer_adc_time"] - frames / rate, 0.0)
+            feed(data, lag, bool(status & pyaudio.paInputOverflow))
             return None, pyaudio.paContinue
 
         return self._open(rate, channels, INPUT_BLOCK_S, callback, input=True, input_device_index=device.number)
@@ -68,10 +69,10 @@ class PyAudioBackend:
     def open_output(self, device: Device, rate: int, channels: int, pull: Pull, ended: Ended) -> _Stream:
         stream: Any = None
 
-        def callback(_data: None, frames: int, time: Any, _status: int) -> tuple[bytes, int]:
+        def callback(_data: None, frames: int, time: Any, status: int) -> tuple[bytes, int]:
             latency = stream.get_output_latency() if stream else 0.0
             lead = sane(time["output_buffer_dac_time"] - time["current_time"], latency)
-            return pull(frames, lead), pyaudio.paContinue
+            return pull(frames, lead, bool(status & pyaudio.paOutputUnderflow)), pyaudio.paContinue
 
         opened = self._open(rate, channels, OUTPUT_BLOCK_S, callback, output=True, output_device_index=device.number)
         stream = opened._stream

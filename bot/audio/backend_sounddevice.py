@@ -53,17 +53,19 @@ class SounddeviceBackend:
         ]
 
     def open_input(self, device: Device, rate: int, channels: int, feed: Feed, ended: Ended) -> _Stream:
-        def callback(data: Any, frames: int, time: Any, _status: Any) -> None:
-            feed(bytes(data), sane(time.currentTime - time.inputBufferAdcTime - frames / rate, 0.0))
+        def callback(data: Any, frames: int, time: Any, status: Any) -> None:
+            lag = sane(time.currentTime - time.inputBufferAdcTime - frames / rate, 0.0)
+            feed(bytes(data), lag, status.input_overflow)
 
         return self._open(sd.RawInputStream, device, rate, channels, callback, ended)
 
     def open_output(self, device: Device, rate: int, channels: int, pull: Pull, ended: Ended) -> _Stream:
         stream: Any = None
 
-        def callback(out: Any, frames: int, time: Any, _status: Any) -> None:
+        def callback(out: Any, frames: int, time: Any, status: Any) -> None:
             latency = stream.latency if stream else 0.0
-            out[:] = pull(frames, sane(time.outputBufferDacTime - time.currentTime, latency))
+            lead = sane(time.outputBufferDacTime - time.currentTime, latency)
+            out[:] = pull(frames, lead, status.output_underflow)
 
         opened = self._open(sd.RawOutputStream, device, rate, channels, callback, ended)
         stream = opened._stream

@@ -54,12 +54,15 @@ class Capture:
         self._last_block = loop.time()
         self.dropped = 0
         """Frames that nobody took in time."""
+        self.overflows = 0
+        """How often the driver lost sound because the machine was too busy to take it."""
 
     def feed(self, rate: int, channels: int) -> Feed:
         """Where a stream with this format puts its blocks: int16, channels interleaved."""
         converter = _Converter(rate, channels)
 
-        def push(data: bytes, lag_s: float) -> None:
+        def push(data: bytes, lag_s: float, overflow: bool) -> None:
+            self.overflows += overflow
             self._call(self._take, converter, data, self._loop.time() - lag_s)
 
         return push

@@ -28,6 +28,10 @@ class DeviceMicrophone:
     def dropped(self) -> int:
         return self._capture.dropped
 
+    @property
+    def overflows(self) -> int:
+        return self._capture.overflows
+
     async def open(self) -> None:
         """Raises AudioDeviceError, MissingPackage."""
         await self._system.attach(self)

@@ -88,6 +88,8 @@ class DeviceOutput:
         self._closing = False
         self.name = ""
         """Of the device that is open."""
+        self.underflows = 0
+        """Gaps in what was heard, because the machine was too busy to give the sound card its next block in time."""
 
     async def open(self, playback: Playback, tap: Tap, changed: Changed) -> None:
         self._playback = playback
@@ -167,8 +169,9 @@ class DeviceOutput:
         resampler = Resampler(SPEECH_RATE, rate)
         ready: Int16 = np.zeros(0, np.int16)
 
-        def pull(frames: int, lead_s: float) -> bytes:
+        def pull(frames: int, lead_s: float, underflow: bool) -> bytes:
             nonlocal ready
+            self.underflows += underflow
             now = self._last_pull = self._loop.time()
             while len(ready) < frames:
                 wanted = frames if rate == SPEECH_RATE else BLOCK

@@ -35,7 +35,13 @@ def hush_alsa() -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """For PortAudio itself, which complains on the screen before it returns an error."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        saved = os.dup(2)
+    except OSError:
+        # A program without a console has no such descriptor, and nothing to keep quiet.
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield

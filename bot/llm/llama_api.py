@@ -15,8 +15,9 @@ class LlamaLog:
     """llama.cpp's own messages, into `logging`; the last lines are kept to explain a failure. Lives as long as the
     process, as llama.cpp keeps its address."""
 
-    LEVELS: ClassVar = {3: logging.INFO, 4: logging.WARNING}
-    """By ggml's level. Everything else is DEBUG; failures are also raised, so an error is no more than a warning."""
+    LEVELS: ClassVar = {3: logging.INFO, 4: logging.INFO}
+    """By ggml's level (warning, error); the rest is DEBUG. Errors are no more than INFO: failures are raised
+    as well, and every abort is an error to llama.cpp."""
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque(maxlen=40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,45 +32,60 @@ def clip(pcm: Int16) -> SpeechClip:
     return SpeechClip(Sentence(1, 0, "", ""), pcm, 0.0, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    delay: float
+    """Seconds from `play` to the first audible sample."""
+    took: float
+    """Seconds from `play` until everything had been played."""
+    samples: int
+    underruns: int
+    underflows: int
+
+
+async def play(backend: str, parts: list[Int16], out: Path, troubles: list[SidetoneError]) -> Played:
+    loop = asyncio.get_running_loop()
+    async with sound(backend) as system:
+        began = loop.time()
+        recorder = WavRecorder(out)
+        output = DeviceOutput(system, "", troubles.append)
+        async with PlaybackSpeaker(output, troubles.append, recorder, began) as speaker:
+            await asyncio.sleep(0.5)
+            started = loop.time()
+            for part in parts:
+                await speaker.play(clip(part))
+            delay = await speaker.first_audible() - started
+            await speaker.drained()
+            took = loop.time() - started
+            played = Played(delay, took, speaker.clear(), speaker.playback.underruns, output.underflows)
+            await asyncio.sleep(0.3)
+        recorder.close(loop.time() - began)
+    return played
+
+
 @BACKENDS
 def test_what_is_played_is_heard_and_recorded(backend: str, pulse: PulseDaemon, tmp_path: Path) -> None:
     parts = [speech("amiable.wav"), speech("disposed.wav")]
-    troubles: list[SidetoneError] = []
-
-    async def run() -> tuple[float, float, int, int]:
-        loop = asyncio.get_running_loop()
-        async with sound(backend) as system:
-            began = loop.time()
-            recorder = WavRecorder(tmp_path / "out.wav")
-            output = DeviceOutput(system, "", troubles.append)
-            async with PlaybackSpeaker(output, troubles.append, recorder, began) as speaker:
-                await asyncio.sleep(0.5)
-                started = loop.time()
-                for part in parts:
-                    await speaker.play(clip(part))
-                audible = await speaker.first_audible()
-                await speaker.drained()
-                took = loop.time() - started
-                played = speaker.clear()
-                underruns = speaker.playback.underruns
-                await asyncio.sleep(0.3)
-            recorder.close(loop.time() - began)
-        return audible - started, took, played, underruns
-
-    listening = pulse.listen(tmp_path / "heard.raw")
-    delay, took, played, underruns = asyncio.run(run())
-    listening.terminate()
     whole = np.concatenate(parts)
-    heard = np.fromfile(tmp_path / "heard.raw", np.int16)
-    assert likeness(whole, heard)[0] >= 0.98
+    troubles: list[SidetoneError] = []
+    for _ in range(4):
+        listening = pulse.listen(tmp_path / "heard.raw")
+        played = asyncio.run(play(backend, parts, tmp_path / "out.wav", troubles))
+        listening.terminate()
+        heard = np.fromfile(tmp_path / "heard.raw", np.int16)
+        # On an overloaded machine the sound card runs dry; the product knows, and only then there is another try.
+        if not played.underflows:
+            break
+    assert likeness(whole, heard)[0] >= 0.98, played
     assert abs(drift(whole, heard)) <= 1
     recorded = Resampler(MIC_RATE, SPEECH_RATE).feed(read_wav(tmp_path / "out.wav"), last=True)
     assert likeness(whole, recorded)[0] >= 0.98
-    assert played == len(whole)
-    assert not underruns and not troubles
+    assert played.samples == len(whole)
+    assert not played.underruns
+    assert not troubles
     leading = float(np.argmax(np.abs(whole) > 104)) / SPEECH_RATE
-    assert leading <= delay < leading + 0.25
-    assert len(whole) / SPEECH_RATE <= took < len(whole) / SPEECH_RATE + 0.5
+    assert leading <= played.delay < leading + 0.25
+    assert len(whole) / SPEECH_RATE <= played.took < len(whole) / SPEECH_RATE + 0.5
 
 
 @BACKENDS

@@ -24,7 +24,7 @@ async def feed(capture: Capture, rate: int, channels: int, seconds: float, lag_s
     block = rate // 100 * channels
     for start in range(0, len(sound), block):
         await asyncio.sleep(0.01)
-        push(sound[start : start + block].tobytes(), lag_s)
+        push(sound[start : start + block].tobytes(), lag_s, False)
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (48_000, 2), (44_100, 1)])

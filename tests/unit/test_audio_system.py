@@ -42,8 +42,8 @@ class ScriptedPortAudio:
         self.streams: list[Stream] = []
         self.present = [Device(0, "Headset", "ALSA", 1, 2, 48_000, True, True)]
         self.rates = {16_000, 24_000}
-        self.feed: Callable[[bytes, float], None] = lambda data, lag: None
-        self.pull: Callable[[int, float], bytes] = lambda frames, lead: b""
+        self.feed: Callable[[bytes, float, bool], None] = lambda data, lag, lost: None
+        self.pull: Callable[[int, float, bool], bytes] = lambda frames, lead, late: b""
         self.ended: Callable[[], None] = lambda: None
         self.format = (0, 0)
 
@@ -91,7 +91,7 @@ def test_a_search_for_devices_closes_and_reopens_what_is_open(portaudio: Scripte
         await system.refresh()
         assert len(portaudio.streams) == 1
         frames = microphone.frames()
-        portaudio.feed(np.ones(512, np.int16).tobytes(), 0.0)
+        portaudio.feed(np.ones(512, np.int16).tobytes(), 0.0, False)
         assert (await anext(frames)).pcm[0] == 1
         await microphone.close()
         await system.close()
@@ -151,7 +151,7 @@ def test_a_loudspeaker_of_another_rate(
         async with PlaybackSpeaker(DeviceOutput(system, "", troubles.append), troubles.append) as speaker:
             await speaker.play(clip(0.5))
             started = loop.time()
-            data = b"".join(portaudio.pull(480, 0.08) for _ in range(expected[0] * 3 // 4 // 480))
+            data = b"".join(portaudio.pull(480, 0.08, False) for _ in range(expected[0] * 3 // 4 // 480))
             audible = await speaker.first_audible()
         await system.close()
         return started, audible, data
@@ -173,7 +173,7 @@ def test_a_lost_loudspeaker_is_said_the_answer_goes_on_and_sound_returns(portaud
         while True:
             await asyncio.sleep(0.01)
             if portaudio.streams:
-                heard.append(np.frombuffer(portaudio.pull(240, 0.0), np.int16))
+                heard.append(np.frombuffer(portaudio.pull(240, 0.0, False), np.int16))
 
     async def run() -> tuple[int, list[np.ndarray]]:
         system = SoundSystem()

@@ -28,10 +28,11 @@ time.sleep(float(os.environ.get("PIP_TAKES", 0)))
 sys.exit(1 if os.environ.get("PIP_SAYS") else 0)
 """
 BOT = """
-import os, sys
+import os, sys, time
 with open("calls", "a", encoding="utf-8") as calls:
     print("bot", *sys.argv[1:], file=calls)
 if sys.argv[1:3] == ["models", "fetch"]:
+    time.sleep(float(os.environ.get("FETCH_TAKES", 0)))
     sys.exit(int(os.environ.get("FETCH_CODE", 0)))
 sys.exit(int(os.environ.get("BOT_CODE", 0)))
 """
@@ -199,6 +200,17 @@ def test_an_interruption_ends_the_children_and_the_next_start_completes(project:
     assert project.run("doctor")[0] == 0
     assert not (project.folder / project.packages / "half-1.0.dist-info").exists()
     assert not (project.folder / project.packages / "~alf").exists()
+
+
+@posix
+def test_an_interruption_of_the_model_fetch_ends_it_too(project: Project) -> None:
+    child = project.start("talk", FETCH_TAKES="60")
+    wait_for(lambda: project.calls("bot"))
+    # To the script alone, as `kill` does it; a terminal's Ctrl-C reaches both.
+    child.terminate()
+    output, _ = child.communicate(timeout=20)
+    assert child.returncode == 130, output
+    assert project.calls("bot") == ["models fetch"]
 
 
 def test_two_at_once_install_once(project: Project) -> None:
