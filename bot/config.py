@@ -166,7 +166,7 @@ def calm_thread_pools() -> None:
 
 def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | None = None) -> Settings:
     """Reads `.env`, then the environment over it. Raises ConfigError on the first value that is not allowed."""
-    values = {k: v or "" for k, v in (dotenv_values(env_file) if env_file else {}).items()}
+    values = {k: v or "" for k, v in (dotenv_values(env_file, encoding="utf-8-sig") if env_file else {}).items()}
     values.update(os.environ if environ is None else environ)
     read = _Reader(values)
     language = read.text("STT_LANGUAGE", "en").lower()

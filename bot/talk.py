@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from bot.answer import Mouth
 from bot.audio import devices
 from bot.audio.level import LevelMeter
@@ -85,7 +87,7 @@ async def talk(settings: Settings, options: TalkOptions) -> int:
     console = make_console()
     # Whatever is wrong with a file or a device is said before the models are loaded.
     recording = read_wav(options.wav) if options.wav else None
-    check_devices(settings, options)
+    aloud = plays_aloud(settings, options, console)
     catalogue = Catalogue(settings.models)
     voice, llm = make_voice(settings, catalogue), make_llm(settings, catalogue)
     async with loaded([voice.vad, voice.stt, llm, voice.tts]) as engines:
@@ -93,29 +95,33 @@ async def talk(settings: Settings, options: TalkOptions) -> int:
         brain = make_brain(settings, llm)
         await brain.warm()
         face = TalkConsole(console, spoken_to=str(options.wav or "microphone"))
-        await Talk(settings, options, face).hold(voice, brain, recording)
+        await Talk(settings, options, face, aloud=aloud).hold(voice, brain, recording)
     if options.out:
         written(console, options.out)
     return 0
 
 
-def check_devices(settings: Settings, options: TalkOptions) -> None:
+def plays_aloud(settings: Settings, options: TalkOptions, console: Console) -> bool:
+    """Whether the answers go to a loudspeaker. Raises AudioDeviceError for devices that were asked for and are not
+    there, before the models are loaded."""
     audio = settings.audio
     if not options.wav:
         devices.choose(devices.inputs(audio.backend), audio.microphone, devices.INPUT)
-    if plays_aloud(options):
-        devices.choose(devices.outputs(audio.backend), audio.speaker, devices.OUTPUT)
-
-
-def plays_aloud(options: TalkOptions) -> bool:
-    """A recording that is answered into a file needs no loudspeaker."""
-    return not options.fast and not (options.wav and options.out)
+    if options.fast or (options.wav and options.out):
+        return False
+    if not audio.speaker and not devices.has_speaker(audio.backend):
+        hint = "" if options.out else " --out FILE keeps their sound."
+        console.print(f"There is no loudspeaker on this machine: the answers are written here only.{hint}")
+        return False
+    devices.choose(devices.outputs(audio.backend), audio.speaker, devices.OUTPUT)
+    return True
 
 
 class Talk:
     """Opens the ends of one conversation, holds it, and closes them whatever happens."""
 
-    def __init__(self, settings: Settings, options: TalkOptions, face: TalkConsole) -> None:
+    def __init__(self, settings: Settings, options: TalkOptions, face: TalkConsole, *, aloud: bool) -> None:
+        self._aloud = aloud
         self._settings = settings
         self._options = options
         self._face = face
@@ -177,7 +183,7 @@ class Talk:
 
     async def _open_speaker(self, system: SoundSystem, stack: AsyncExitStack) -> PlaybackSpeaker:
         output: Output = PacedOutput(realtime=not self._options.fast)
-        if plays_aloud(self._options):
+        if self._aloud:
             output = DeviceOutput(system, self._settings.audio.speaker, self._notify)
         recorder = WavRecorder(self._options.out) if self._options.out else None
         if recorder:

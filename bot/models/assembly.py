@@ -84,7 +84,7 @@ class Assembly:
             self.discard()
             raise Damaged(
                 f"{self._source} gives a {self._name} of {self._size} bytes with the hash {found[:12]}..., "
-                f"not the known one of {self._file.size} bytes with {self._file.sha256[:12]}...."
+                f"not the known one of {self._file.size} bytes with {self._file.sha256[:12]}...: it is not used."
             )
         with self._part.open("r+b") as stream:
             # Without this a power cut could leave a file of the right name and size that is full of zeros.

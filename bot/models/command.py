@@ -80,22 +80,22 @@ def _there(store: Store, wanted: Sequence[Model]) -> list[Model]:
 
 
 def _list(store: Store, models: Sequence[Model], wanted: Sequence[Model], catalogue: Catalogue) -> int:
+    from rich import box
     from rich.table import Table
 
     from bot.console import make_console, size
 
     console = make_console()
-    table = Table(
-        title=f"Models in {store.folder} (* is what the profile {catalogue.profile} fetches)", title_justify="left"
-    )
-    for heading in ("", "name", "part", "profiles", "size", "state", "licence"):
+    title = f"Models in {store.folder} (* is what the profile {catalogue.profile} fetches)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("name", "part", "profiles", "size", "state", "licence"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "licence")
     for model in models:
         states = {store.state(file) for file in model.files}
         worst = next(s for s in (State.DAMAGED, State.MISSING, State.UNCHECKED, State.WHOLE) if s in states)
-        profiles = ", ".join(model.profiles) or "by name"
-        row = ("*" if model in wanted else "", model.name, model.part, profiles, size(model.size), worst.value)
-        table.add_row(*row, model.licence)
+        profiles = ("all" if len(model.profiles) > 1 else ", ".join(model.profiles)) or "by name"
+        name = f"{'*' if model in wanted else ' '} {model.name}"
+        table.add_row(name, model.part, profiles, size(model.size), worst.value, model.licence)
     console.print(table)
     for model in models:
         console.print(f"{model.name}: {model.path}. {model.origin}. {model.note}".rstrip())

@@ -119,7 +119,8 @@ class Fetcher:
         total = sum(file.size for file, _ in files)
         packages = [file.size // len(source.pieces[file.path]) for file, source in files]
         needed = total + 2 * sum(sorted(packages)[-PARALLEL:])
-        needed -= sum(path.stat().st_size for path in self._store.folder.rglob("*.part"))
+        there = [*self._store.folder.rglob("*.part"), *self._archives.rglob("*.whl"), *self._archives.rglob("*.tgz")]
+        needed -= sum(path.stat().st_size for path in there)
         free = shutil.disk_usage(self._store.folder).free
         if free < needed:
             raise DiskError(
@@ -281,7 +282,8 @@ def _summary(failures: Sequence[tuple[Job, DownloadError]]) -> DownloadError:
     reasons = " ".join(dict.fromkeys(str(error) for _, error in failures))
     own = [name for name in dict.fromkeys(variable(job.model.part) for job, _ in failures) if name]
     hint = f" Or copy the files from another machine and name them in {', '.join(own)}." if own else ""
+    first = "Check the network and the proxy settings, then run" if "no network" in reasons else "Run"
     return DownloadError(
-        f"Not fetched: {names}. {reasons} Check the network and the proxy settings, then run "
-        f"`python -m bot models fetch` again; it goes on where it stopped.{hint}"
+        f"Not fetched: {names}. {reasons} {first} `python -m bot models fetch` again; it goes on where it stopped."
+        f"{hint}"
     )

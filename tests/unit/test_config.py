@@ -44,7 +44,9 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allo
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
-    file.write_text("TTS_VOICE=bf_emma\nEND_SILENCE_MS=800\n", encoding="utf-8")
+    # With the mark that Windows Notepad puts in front.
+    file.write_text("TTS_VOICE=bf_emma\nEND_SILENCE_MS=800\n", encoding="utf-8-sig")
+    assert load(file, {}).voice.voice == "bf_emma"
     both = load(file, {"TTS_VOICE": "am_michael"})
     assert both.voice.voice == "am_michael"
     assert both.voice.end_silence_s == 0.8
