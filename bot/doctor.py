@@ -114,7 +114,7 @@ def sound(settings: Settings) -> Iterator[Check]:
         ("loudspeaker", settings.audio.speaker, devices.outputs),
     ):
         try:
-            listed = found()
+            listed = found(settings.audio.backend)
         except SidetoneError as error:
             yield Check(what, "fail", "no sound system", str(error))
             continue
