@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from bot import config, log
 from bot.errors import SidetoneError
 
 INTERRUPTED = 130
+NOBODY_READS = 141
+"""What shells give a program whose output was closed: `... | head -1`."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,6 +74,12 @@ async def dispatch(options: argparse.Namespace, settings: config.Settings) -> in
             return await run(settings)
 
 
+def first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def first_known(error: BaseException) -> SidetoneError | None:
     """The error that a task group wraps, when each of its errors is one of ours."""
     if isinstance(error, BaseExceptionGroup):
@@ -84,6 +94,10 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            # Ends as Ctrl-C does: recordings are closed, threads end.
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         config.calm_thread_pools()
         settings = config.load()
@@ -91,7 +105,11 @@ def main(arguments: list[str] | None = None) -> int:
         return asyncio.run(dispatch(options, settings))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (SidetoneError, ExceptionGroup) as error:
+    except (SidetoneError, BrokenPipeError, ExceptionGroup) as error:
+        if isinstance(first(error), BrokenPipeError):
+            # Python flushes once more at the end; there must be something to flush into.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return NOBODY_READS
         known = first_known(error)
         if known is None:
             raise

@@ -57,18 +57,19 @@ class Metered:
         self._meter = LevelMeter()
 
     async def frames(self) -> AsyncIterator[Frame]:
-        silent = False
+        # Noise suppression gives zeros between words, so only a microphone that never gave anything is suspicious.
+        suspicious = True
         count = 0
         async for frame in self._microphone.frames():
             level = self._meter.feed(frame.pcm)
             count += 1
             if count % LEVEL_EVERY == 0:
                 self._console.level(level)
-            if self._meter.silent and not silent:
+            if suspicious and self._meter.silent:
                 self._console.note(
                     "The microphone gives pure silence: is it muted, or switched off in the privacy settings?"
                 )
-            silent = self._meter.silent
+            suspicious = suspicious and not self._meter.silent and not frame.pcm.any()
             yield frame
 
     async def close(self) -> None:

@@ -16,8 +16,8 @@ EXAMPLES = (
     ),
     ("Shorter, please.", "It is a table that finds a value by its key, very fast."),
     (
-        "How do I undo my last commit?",
-        "Run git reset with soft and HEAD tilde one, which keeps your changes. If it is pushed, use git revert.",
+        "How do I rename a branch?",
+        "Run git branch with the option move and the new name. If the branch is pushed already, push the new name too.",
     ),
     (
         "Which bugs are in my code?",

@@ -88,17 +88,17 @@ def _list(store: Store, models: Sequence[Model], wanted: Sequence[Model], catalo
     console = make_console()
     title = f"Models in {store.folder} (* is what the profile {catalogue.profile} fetches)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "part", "profiles", "size", "state", "licence"):
-        table.add_column(heading, overflow="fold", no_wrap=heading != "licence")
+    for heading in ("name", "part", "profiles", "size", "state"):
+        table.add_column(heading, overflow="fold", no_wrap=True)
     for model in models:
         states = {store.state(file) for file in model.files}
         worst = next(s for s in (State.DAMAGED, State.MISSING, State.UNCHECKED, State.WHOLE) if s in states)
         profiles = ("all" if len(model.profiles) > 1 else ", ".join(model.profiles)) or "by name"
         name = f"{'*' if model in wanted else ' '} {model.name}"
-        table.add_row(name, model.part, profiles, size(model.size), worst.value, model.licence)
+        table.add_row(name, model.part, profiles, size(model.size), worst.value)
     console.print(table)
     for model in models:
-        console.print(f"{model.name}: {model.path}. {model.origin}. {model.note}".rstrip())
+        console.print(f"{model.name}: {model.path}. {model.licence}. {model.origin}. {model.note}".rstrip())
     for part in sorted({model.part for model in models}):
         if (own := catalogue.own(part)) is not None:
             console.print(f"{part}: yours, {own}.")
