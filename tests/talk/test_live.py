@@ -37,7 +37,7 @@ def until(path: Path, condition: Callable[[list[dict[str, Any]]], bool], seconds
 
 
 @pytest.mark.parametrize("backend", ["sounddevice", "pyaudio"])
-def test_a_spoken_question_is_answered_through_the_loudspeaker(pulse: PulseDaemon, tmp_path: Path, backend: str) -> None:
+def test_a_spoken_question_is_answered_aloud(pulse: PulseDaemon, tmp_path: Path, backend: str) -> None:
     log, heard = tmp_path / "e.jsonl", tmp_path / "speaker.raw"
     env = {**os.environ, "PULSE_SERVER": pulse.server, "AUDIO_BACKEND": backend}
     command = [sys.executable, "-m", "bot", "talk", "--events", str(log), "--turns", "1"]
