@@ -176,7 +176,6 @@ class Session:
             question = await self._questions.get()
             self._understanding = True
             transcript = await question.work.task
-            self._understanding = False
             if question.work.failure:
                 self._emit(Failed(question.turn, *question.work.failure))
             self._emit(Transcribed(question.turn, transcript.text, transcript.language, transcript.dropped))
@@ -184,6 +183,7 @@ class Session:
                 await self._replace_answer(question, transcript)
             elif self._answer:
                 self._answer.release()
+            self._understanding = False
             self._rest_if_done()
 
     async def _replace_answer(self, question: _Question, transcript: Transcript) -> None:

@@ -136,6 +136,11 @@ def test_more_words_while_thinking_replace_the_answer() -> None:
     assert stage.at("first_audio") > 5.3, "it spoke while the user was speaking"
 
 
+def test_an_answer_that_was_replaced_is_given_though_the_recording_has_ended() -> None:
+    stage = Stage([(1.0, 3.0), (3.7, 4.7)], 5.7, texts=("What is rebase", "and merge?")).run()
+    assert stage.brain.history == [(ANSWER, False)]
+
+
 def test_noise_is_not_answered() -> None:
     stage = Stage([(1.0, 3.0)], 6.0, texts=("",)).run()
     assert stage.brain.questions == []
