@@ -95,9 +95,10 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            # Ends as Ctrl-C does: recordings are closed, threads end.
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            # Ends as Ctrl-C does: recordings are closed, threads end. What `nohup` ignores stays ignored.
+            signal.signal(number, signal.default_int_handler)
     try:
         config.calm_thread_pools()
         settings = config.load()

@@ -151,10 +151,15 @@ class Answer:
             return
         clip = await self._mouth.tts.speak(sentence)
         self._first_spoken.set()
+        if self.interrupted:
+            # Cancelling reaches this task a moment after the sound was stopped; nothing may be played in between.
+            return
         if self._clock.first_clip is None:
             self._clock.first_clip = asyncio.get_running_loop().time()
             self._clock.leading_silence_s = clip.leading_silence_s
         await self._may_sound.wait()
+        if self.interrupted:
+            return
         self._pieces.append(Played(sentence.text, len(clip.pcm)))
         await self._mouth.speaker.play(clip)
 

@@ -7,17 +7,18 @@ from functools import partial
 
 from bot.config import Settings
 from bot.console import make_console
-from bot.engines import loaded, make_brain, make_llm
+from bot.engines import checked, loaded, make_brain, make_llm
 from bot.errors import ConfigError
 from bot.events import Usage
-from bot.models.catalogue import Catalogue
 
 
 async def ask(settings: Settings, question: str) -> int:
     """Streams the answer to stdout; everything else goes to stderr, so that the answer can be piped."""
     if not question.strip():
         raise ConfigError('There is no question. Ask like this: python -m bot ask "What does git rebase do?"')
-    llm = make_llm(settings, Catalogue(settings.models))
+    # A terminal hands on bytes that are no UTF-8 as half characters, which no tokenizer takes.
+    question = question.encode("utf-8", "replace").decode()
+    llm = make_llm(settings, await checked(settings))
     console = make_console()
     async with loaded([llm]), aclosing(make_brain(settings, llm).reply(question)) as items:
         async for item in items:
@@ -38,7 +39,7 @@ async def run(settings: Settings) -> int:
     from bot.chat.client import run_discord
 
     console = make_console()
-    llm = make_llm(settings, Catalogue(settings.models))
+    llm = make_llm(settings, await checked(settings))
     async with loaded([llm]) as engines:
         console.print(f"{engines.infos[0].name} is loaded ({engines.seconds:.1f} s). Logging in to Discord ...")
         say = partial(console.print, soft_wrap=True)

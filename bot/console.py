@@ -26,9 +26,15 @@ METER_STEPS = 20
 METER_FLOOR_DB = -60.0
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """rich would end the process in the middle of things; `__main__` ends it in order."""
+        raise BrokenPipeError("nobody reads the output any more")
+
+
 def make_console() -> Console:
     """Never fails on a character that the terminal's code page lacks (a piped Windows console is cp1252)."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = _Console(highlight=False, soft_wrap=True)
     stream = console.file
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")
@@ -128,4 +134,4 @@ class TalkConsole:
 
 
 def written(console: Console, path: Path) -> None:
-    console.print(f"What was played is in {path}.")
+    console.print(f"What was played is in {path}.", markup=False)

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
 
 from bot.audio import devices
 from bot.config import Settings
 from bot.console import make_console, size
 from bot.errors import SidetoneError
 from bot.models.catalogue import Catalogue
+from bot.voice import voices
 
 PACKAGES = {
     "numpy": "numpy",
@@ -53,10 +55,13 @@ async def doctor(settings: Settings) -> int:
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     checks = list(examine(settings))
     for check in checks:
-        table.add_row(f"[{styles[check.state]}]{check.state}[/]", check.what, check.found, check.fix)
+        cells = (check.what, check.found, check.fix)
+        table.add_row(Text(check.state, styles[check.state]), *(Text(cell) for cell in cells))
     console.print(table)
     failed = [check.what for check in checks if check.state == "fail"]
-    console.print(f"{len(failed)} to mend: {', '.join(failed)}." if failed else "Ready: python -m bot talk")
+    deaf = any(check.what == "microphone" and check.state != "ok" for check in checks)
+    ready = "talk --wav question.wav --out answer.wav" if deaf else "talk"
+    console.print(f"{len(failed)} to mend: {', '.join(failed)}." if failed else f"Ready: python -m bot {ready}")
     return 1 if failed else 0
 
 
@@ -65,6 +70,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from packages()
     catalogue = Catalogue(settings.models)
     yield from models(catalogue)
+    yield voice(settings, catalogue)
+    yield provider(settings)
     yield disk(settings)
     yield from sound(settings)
     yield gpu(catalogue)
@@ -96,6 +103,22 @@ def models(catalogue: Catalogue) -> Iterator[Check]:
             yield Check(f"model: {part}", "fail", f"profile {catalogue.profile}", str(error))
         else:
             yield Check(f"model: {part}", "ok", f"{file.name}, {size(file.size_bytes)}, {file.path}")
+
+
+def voice(settings: Settings, catalogue: Catalogue) -> Check:
+    name = settings.voice.voice
+    try:
+        voices.load(catalogue.locate("voices").path, name)
+    except SidetoneError as error:
+        return Check("voice", "fail", name, str(error))
+    return Check("voice", "ok", name)
+
+
+def provider(settings: Settings) -> Check:
+    name = settings.llm.provider
+    if name == "local":
+        return Check("thinking", "ok", "on this machine")
+    return Check("thinking", "fail", name, "This version thinks on this machine only; set LLM_PROVIDER=local in .env.")
 
 
 def disk(settings: Settings) -> Check:

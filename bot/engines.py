@@ -14,6 +14,7 @@ from bot.llm.brain import ConversationBrain
 from bot.llm.local import LocalLlm
 from bot.memory import MemoryLedger
 from bot.models.catalogue import Catalogue
+from bot.models.check import ensure_whole
 from bot.ports import Brain, Engine, Llm, Stt, Tts, Vad
 from bot.voice.stt import WhisperStt
 from bot.voice.tts_onnx import KokoroOnnxTts
@@ -34,6 +35,17 @@ class Voice:
 class Loaded:
     infos: Sequence[EngineInfo]
     seconds: float
+
+
+VOICE_PARTS = ("silero", "whisper", "kokoro", "voices")
+
+
+async def checked(settings: Settings, *, voice: bool = False) -> Catalogue:
+    """The catalogue, once what will be loaded is known to be whole. Raises ModelDamaged."""
+    catalogue = Catalogue(settings.models)
+    spoken = [p for p in VOICE_PARTS if p != "kokoro" or settings.voice.tts_engine == "onnx"] if voice else []
+    await ensure_whole(catalogue, ["llm", *spoken])
+    return catalogue
 
 
 def make_llm(settings: Settings, catalogue: Catalogue) -> Llm:

@@ -43,6 +43,8 @@ class Utterance:
     """Loop time in seconds of the end of the last voiced frame."""
     decided: float
     """Loop time in seconds when the turn detector called it ended."""
+    seconds: float
+    """From the first voiced frame to the last, by the sound itself."""
 
 
 class TurnSignal(Enum):
@@ -112,7 +114,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one generation cost; the last item of a stream."""
+    """What one generation has cost: an item of the stream before its first text, and its last item."""
 
     prompt_tokens: int
     evaluated_tokens: int
@@ -121,7 +123,7 @@ class Usage:
     prompt_seconds: float
     """Evaluation of the prompt, until the first token could be sampled."""
     stop: str
-    """"end", "length" or "cancelled"."""
+    """"end", "length" or "cancelled"; empty before the first text."""
 
 
 @dataclass(frozen=True, slots=True)

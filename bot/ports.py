@@ -49,8 +49,8 @@ class Stt(Engine, Protocol):
 
 class Llm(Engine, Protocol):
     def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage, None]:
-        """Text deltas, then one Usage. Pull-based: nothing is computed that is not asked for, so closing the iterator
-        or cancelling its consumer stops the generation within one token."""
+        """Text deltas, with a Usage before the first and after the last. Pull-based: nothing is computed that is not
+        asked for, so closing the iterator or cancelling its consumer stops the generation within one token."""
 
     async def warm(self, messages: Sequence[Message]) -> None:
         """Evaluates `messages` as a prefix, so that the next question costs only its own tokens."""
@@ -93,8 +93,8 @@ class Brain(Protocol):
     """One conversation: history, prompt, model."""
 
     def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
-        """Streams the answer; the question is in the history from now on. A question whose answer was never heard and
-        the one that follows it become one message."""
+        """Streams the answer; the question is in the history from now on. A question whose answer was never heard
+        is completed or replaced by the one that follows it."""
 
     def answered(self, text: str, *, interrupted: bool = False) -> None:
         """Puts into the history what the user has heard (voice) or read (text) of the last answer."""

@@ -16,6 +16,7 @@ from bot.events import (
     SpeechStarted,
     Transcribed,
     Transcript,
+    TurnMetrics,
     TurnSignal,
     Utterance,
 )
@@ -64,8 +65,17 @@ class Session:
     """`run` listens until the microphone ends, or until `turns` questions have been answered."""
 
     def __init__(
-        self, ears: Ears, mouth: Mouth, emit: EventSink, *, barge_in: bool = True, turns: int | None = None
+        self,
+        ears: Ears,
+        mouth: Mouth,
+        emit: EventSink,
+        *,
+        barge_in: bool = True,
+        turns: int | None = None,
+        realtime: bool = True,
     ) -> None:
+        """`realtime`: whether a second of the microphone takes a second, so that times of the voice mean something."""
+        self._realtime = realtime
         self._ears = ears
         self._mouth = mouth
         self._emit = emit
@@ -140,7 +150,7 @@ class Session:
             self._answer.hold()
 
     def _ended(self, utterance: Utterance) -> None:
-        self._emit(SpeechEnded(self._turn, round(utterance.ended - utterance.started, 3)))
+        self._emit(SpeechEnded(self._turn, round(utterance.seconds, 3)))
         work, self._work = self._work or self._begin(utterance), None
         try:
             self._questions.put_nowait(_Question(self._turn, utterance, work))
@@ -181,8 +191,10 @@ class Session:
             self._emit(Transcribed(question.turn, transcript.text, transcript.language, transcript.dropped))
             if transcript.text and not self._complete:
                 await self._replace_answer(question, transcript)
-            elif self._answer:
-                self._answer.release()
+            else:
+                self._emit(TurnMetrics(question.turn, _clock(question, transcript, self._realtime).spans()))
+                if self._answer and not self._ears.listener.speaking:
+                    self._answer.release()
             self._understanding = False
             self._rest_if_done()
 
@@ -193,14 +205,7 @@ class Session:
             self._answering.cancel()
             await asyncio.wait([self._answering])
         self._asked += 1
-        clock = TurnClock(
-            speech_end=question.utterance.ended,
-            decided=question.utterance.decided,
-            stt_started=question.work.started,
-            stt_done=question.work.done,
-            stt_work_s=transcript.seconds,
-        )
-        self._answer = Answer(question.turn, self._mouth, self._emit, clock)
+        self._answer = Answer(question.turn, self._mouth, self._emit, _clock(question, transcript, self._realtime))
         if self._ears.listener.speaking:
             self._answer.hold()
         self._answering = self._tasks.create_task(self._run_answer(self._answer, transcript.text))
@@ -227,3 +232,14 @@ class Session:
     def _rest_if_done(self) -> None:
         if not self._answer and not self._understanding and self._questions.empty():
             self._rested.set()
+
+
+def _clock(question: _Question, transcript: Transcript, realtime: bool) -> TurnClock:
+    return TurnClock(
+        speech_end=question.utterance.ended,
+        decided=question.utterance.decided,
+        stt_started=question.work.started,
+        stt_done=question.work.done,
+        stt_work_s=transcript.seconds,
+        realtime=realtime,
+    )

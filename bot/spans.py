@@ -23,11 +23,13 @@ class TurnClock:
     """Computation, wherever it happened."""
     prompt_s: float = 0.0
     leading_silence_s: float = 0.0
+    realtime: bool = True
+    """Whether the times of the voice are the clock's; a recording heard faster has no silence to measure."""
 
     def spans(self) -> dict[str, float]:
         """Milliseconds. Those named in `SUMMED` follow each other and add up to `total_ms`; the rest overlap them."""
         if self.stt_started is None or self.stt_done is None:
-            return {"silence_ms": _ms(self.decided - self.speech_end)}
+            return {"silence_ms": _ms(self.decided - self.speech_end)} if self.realtime else {}
         begun = max(self.decided, self.stt_started)
         done = max(self.decided, self.stt_done)
         spans = {
@@ -50,7 +52,8 @@ class TurnClock:
             spans["leading_silence_ms"] = min(self.leading_silence_s, waited)
             spans["output_ms"] = waited - spans["leading_silence_ms"]
             spans["total_ms"] = self.first_audible - self.speech_end
-        return {name: _ms(value) for name, value in spans.items()}
+        voiced = () if self.realtime else ("silence_ms", "total_ms")
+        return {name: _ms(value) for name, value in spans.items() if name not in voiced}
 
 
 SUMMED = (

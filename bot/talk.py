@@ -21,12 +21,11 @@ from bot.audio.system import SoundSystem
 from bot.audio.wav import WavMicrophone, WavRecorder, read_wav
 from bot.config import Settings
 from bot.console import TalkConsole, engines_table, make_console, written
-from bot.engines import Voice, loaded, make_brain, make_llm, make_voice
-from bot.errors import SidetoneError
+from bot.engines import Voice, checked, loaded, make_brain, make_llm, make_voice
+from bot.errors import ConfigError, DiskError, SidetoneError
 from bot.eventlog import EventLog
 from bot.events import FRAME_SECONDS, Event, Failed, Frame, Int16
 from bot.llm.sentences import SentenceSplitter
-from bot.models.catalogue import Catalogue
 from bot.ports import Brain, EventSink, Microphone
 from bot.session import Ears, Session
 from bot.voice.listener import Listener
@@ -87,9 +86,10 @@ def make_splitter(turn: int) -> SentenceSplitter:
 async def talk(settings: Settings, options: TalkOptions) -> int:
     console = make_console()
     # Whatever is wrong with a file or a device is said before the models are loaded.
+    check_files(options)
     recording = read_wav(options.wav) if options.wav else None
     aloud = plays_aloud(settings, options, console)
-    catalogue = Catalogue(settings.models)
+    catalogue = await checked(settings, voice=True)
     voice, llm = make_voice(settings, catalogue), make_llm(settings, catalogue)
     async with loaded([voice.vad, voice.stt, llm, voice.tts]) as engines:
         console.print(engines_table(engines.infos, engines.seconds))
@@ -100,6 +100,22 @@ async def talk(settings: Settings, options: TalkOptions) -> int:
     if options.out:
         written(console, options.out)
     return 0
+
+
+def check_files(options: TalkOptions) -> None:
+    """Raises ConfigError when one file would overwrite another, DiskError when one cannot be written."""
+    named = {"--wav": options.wav, "--out": options.out, "--events": options.events}
+    places: dict[Path, str] = {}
+    for option, path in named.items():
+        if path and (other := places.setdefault(path.resolve(), option)) != option:
+            raise ConfigError(f"{option} and {other} name the same file, {path}. Give each a file of its own.")
+    for path in (options.out, options.events):
+        if path:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.open("ab").close()
+            except OSError as error:
+                raise DiskError(f"{path} cannot be written ({error.strerror}). Choose another place.") from error
 
 
 def plays_aloud(settings: Settings, options: TalkOptions, console: Console) -> bool:
@@ -144,7 +160,8 @@ class Talk:
             ears = Ears(microphone, voice.vad, listener, voice.stt)
             mouth = Mouth(brain, voice.tts, speaker, make_splitter)
             barge_in = self._settings.audio.barge_in
-            self._session = Session(ears, mouth, self._emit, barge_in=barge_in, turns=self._options.turns)
+            turns, realtime = self._options.turns, not self._options.fast
+            self._session = Session(ears, mouth, self._emit, barge_in=barge_in, turns=turns, realtime=realtime)
             async with asyncio.TaskGroup() as tasks:
                 ending = tasks.create_task(self._end_with(file)) if file else None
                 await self._session.run()

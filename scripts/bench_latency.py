@@ -179,12 +179,12 @@ async def measure(times: int, settings: config.Settings) -> tuple[list[dict[str,
                 pcm = read_wav(path)
                 alone.append(await measure_alone(settings, voice, llm, pcm))
                 turns.append(await measure_turn(settings, voice, llm, pcm))
-                print(f"{path.name}: {turns[-1]['total_ms']:.0f} ms", file=sys.stderr)
+                print(f"{path.name}: {turns[-1].get('total_ms', 0):.0f} ms", file=sys.stderr)
     rows = [row(name, [t.get(name, 0.0) for t in turns]) for name in (*SUMMED, "stt_work_ms", "total_ms")]
     rows += [row(f"alone_{stage}_ms", [getattr(a, stage) * 1000 for a in alone]) for stage in ("stt", "llm", "tts")]
-    sums = [t["silence_ms"] + 1000 * (a.stt + a.llm + a.tts) for t, a in zip(turns, alone, strict=True)]
+    sums = [t.get("silence_ms", 0) + 1000 * (a.stt + a.llm + a.tts) for t, a in zip(turns, alone, strict=True)]
     rows.append(row("silence_and_stages_alone_ms", sums))
-    added = [t["total_ms"] - s for t, s in zip(turns, sums, strict=True)]
+    added = [t.get("total_ms", 0) - s for t, s in zip(turns, sums, strict=True)]
     rows.append(row("added_by_the_pipeline_ms", added))
     return rows, engines
 

@@ -18,6 +18,8 @@ from bot.events import FRAME_SAMPLES, FRAME_SECONDS, MIC_RATE, SPEECH_RATE, Fram
 
 STREAMED = 0x7FFF0000
 """Programs that write WAV into a pipe do not know its length and put a size from here on into the header."""
+SLOWEST, FASTEST = 1_000, 1_000_000
+"""Samples per second; what claims to be outside is no sound."""
 READ_BLOCK = 65_536
 LARGEST = 2**32 - 1024
 """Bytes of sound that a WAV's header can express."""
@@ -33,9 +35,13 @@ def read_wav(path: Path) -> Int16:
     blocks: list[Int16] = []
     try:
         with soundfile.SoundFile(str(path)) as file:
+            if not SLOWEST <= file.samplerate <= FASTEST:
+                raise AudioFileError(f"{path} says it has {file.samplerate} samples a second. Give a sound WAV.")
             resampler = Resampler(file.samplerate, MIC_RATE)
             parts = file.blocks(READ_BLOCK, dtype="float32", always_2d=True)
             blocks.extend(resampler.feed(to_int16(part.mean(axis=1))) for part in parts)
+    except MemoryError as error:
+        raise AudioFileError(f"{path} is too long for this machine's memory. Give a shorter WAV.") from error
     except soundfile.LibsndfileError as error:
         raise AudioFileError(
             f"{path} cannot be read as sound ({error.error_string.rstrip('.')}). Give a WAV file."

@@ -113,7 +113,8 @@ class StreamedAnswer:
             async with self._model, aclosing(self._brain.reply(question)) as items:
                 async for item in items:
                     if isinstance(item, Usage):
-                        self._end(item)
+                        if item.stop:
+                            self._end(item)
                     else:
                         self._text += item
                         self._changed.set()

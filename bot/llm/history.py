@@ -19,6 +19,10 @@ ROOM_FOR_QUESTION = 0.15
 """Part of the budget that is made free after each answer, so that a question itself seldom has to make room."""
 
 
+LINKS = frozenset(["and", "or", "but", "also", "plus", "with", "without", "in", "for", "on", "because", "when", "if"])
+"""Words that continue a sentence."""
+
+
 class Conversation:
     def __init__(self, opening: Sequence[Message], *, budget: int, count: Callable[[str], int]) -> None:
         """`opening` is never dropped: the system prompt, perhaps examples. `budget` is in tokens, for all messages."""
@@ -34,14 +38,15 @@ class Conversation:
         return tuple(self._messages)
 
     def ask(self, text: str) -> None:
-        """Two questions in a row become one message: the first was never answered."""
+        """A question after one that was never answered completes it ("And merge?") or takes its place: a small model
+        given both answers the first, which nobody waits for any more."""
         text = text.strip()
         last = self._messages[-1]
         if last.role == "user":
             del self._messages[-1]
             del self._sizes[len(self._messages) :]
-            if last.content.casefold() != text.casefold():
-                longer = f"{last.content}\n{text}"
+            if goes_on(last.content, text):
+                longer = f"{last.content} {text}"
                 text = longer if self._size(longer) <= self._longest() else text
         self._messages.append(Message("user", self._fit(text)))
         self._trim(0)
@@ -89,6 +94,12 @@ class Conversation:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if self._size(_cut(text, middle)) <= longest else (low, middle - 1)
         return _cut(text, low)
+
+
+def goes_on(before: str, after: str) -> bool:
+    """Whether `after` continues the sentence `before` rather than begin another."""
+    unfinished = before[-1:] not in ".?!" or before.endswith("...")
+    return unfinished or after.split(maxsplit=1)[0].strip(",").casefold() in LINKS
 
 
 def _cut(text: str, length: int) -> str:

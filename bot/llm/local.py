@@ -64,12 +64,16 @@ class LocalLlm:
         job = self._take_over()
         clock = asyncio.get_running_loop().time
         answer: _Answer | None = None
+        told = False
         try:
             while not self._closed and not job.cancelled:
                 if answer is None:
                     answer = await self._worker.run(self._begin, tuple(messages), job, clock)
                 text = await self._worker.run(answer.step)
                 if text:
+                    if not told:
+                        told = True
+                        yield answer.usage("")
                     yield text
                 if answer.stop:
                     yield answer.usage(answer.stop)

@@ -32,6 +32,11 @@ class Catalogue:
         self._manifest = manifest or shipped()
 
     @property
+    def folder(self) -> Path:
+        """Where fetched files lie."""
+        return self._settings.folder
+
+    @property
     def profile(self) -> str:
         """ "embedded" or "gpu"."""
         if self._settings.profile != "auto":

@@ -57,7 +57,8 @@ class KokoroVoice:
         except MemoryError as error:
             raise StageError("There was no memory left to speak a sentence. Close other programs.") from error
         except Exception as error:  # onnxruntime and torch have an exception class per failure
-            raise StageError(f"Kokoro could not speak a sentence ({first_line(error)}). It is skipped.") from error
+            cause = first_line(error)
+            raise StageError(f"Kokoro could not speak a sentence ({cause}). The rest is dropped: ask again.") from error
         clips = [clip for clip in clips if clip[0].size]
         if not clips:
             return np.zeros(0, dtype=np.int16), 0.0

@@ -23,6 +23,7 @@ class Listener:
         self._before: deque[Frame] = deque(maxlen=round((PRE_ROLL_S + 0.1) / FRAME_SECONDS))
         self._frames: list[Frame] = []
         self._started = 0.0
+        self._pre_roll_s = 0.0
 
     @property
     def speaking(self) -> bool:
@@ -32,6 +33,7 @@ class Listener:
         signal = self._detector.process(FRAME_SECONDS, probability)
         if signal is TurnSignal.STARTED:
             self._frames = [*self._before, frame]
+            self._pre_roll_s = len(self._frames) * FRAME_SECONDS - self._detector.voiced_s
             self._started = frame.t - self._detector.voiced_s
             self._before.clear()
         elif self._frames:
@@ -58,4 +60,5 @@ class Listener:
         surplus = max(0, silent - round(POST_ROLL_S / FRAME_SECONDS))
         kept = self._frames[: len(self._frames) - surplus]
         last_voiced = self._frames[-1 - min(silent, len(self._frames) - 1)]
-        return Utterance(np.concatenate([f.pcm for f in kept]), self._started, last_voiced.t, now)
+        seconds = (len(self._frames) - silent) * FRAME_SECONDS - self._pre_roll_s
+        return Utterance(np.concatenate([f.pcm for f in kept]), self._started, last_voiced.t, now, seconds)

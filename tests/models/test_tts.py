@@ -102,7 +102,7 @@ def test_a_voice_is_another_voice_and_a_blend_is_between(mouth: Mouth) -> None:
         ("Call `get_user_id()` in **main.py** first.", "call get user id in main dot py first"),
         ("It took 250ms and 2.5 MB, see https://docs.python.org/3/.", None),
         ("Install C++ and read the JSON from stdout.", "install c plus plus and read the json from standard output"),
-        ("Pass --verbose, e.g. on the second run.", "pass dash dash verbose for example on the second run"),
+        ("Pass --verbose, e.g. on the second run.", "pass verbose for example on the second run"),
     ],
 )
 def test_what_developers_write_is_understood_as_meant(mouth: Mouth, written: str, meant: str | None) -> None:

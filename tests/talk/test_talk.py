@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from bot import config
+from bot.llm.prompt import EXAMPLES
 from tests.talk.process import AUDIO, ROOT, Run, bot, dialogue, events, named, words
 from tests.wer import transcribe, wer
 
@@ -142,6 +145,43 @@ def test_what_is_no_speech_is_not_answered(tmp_path: Path, kind: str) -> None:
     assert named(lines, "reply_delta") == []
 
 
+def test_words_that_come_while_it_thinks_are_answered(tmp_path: Path) -> None:
+    dialogue(tmp_path / "q.wav", [("question.wav", 0.5), ("question_thread.wav", 0.75)])
+    run = bot("talk", "--wav", tmp_path / "q.wav", "--out", tmp_path / "o.wav", "--events", tmp_path / "e.jsonl")
+    assert run.code == 0, run.stderr
+    lines = events(tmp_path / "e.jsonl")
+    (done,) = named(lines, "reply_done")
+    assert {"thread", "threads", "process", "processes"} & set(words(done["text"]))
+
+
+def test_a_damaged_model_of_the_right_size_is_noticed(tmp_path: Path) -> None:
+    models = config.load().models.folder
+    for path in models.iterdir():
+        if path.name != "silero":
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "silero").mkdir()
+    data = bytearray((models / "silero" / "silero_vad.onnx").read_bytes())
+    data[1_000_000:1_000_100] = bytes(100)
+    (tmp_path / "silero" / "silero_vad.onnx").write_bytes(data)
+    run = bot("talk", "--wav", AUDIO / "question.wav", "--fast", env={"MODEL_DIR": str(tmp_path)})
+    assert run.code == 4
+    assert "silero_vad.onnx is damaged: run `python -m bot models fetch silero`" in run.stderr
+
+
+def test_a_closed_output_ends_it_quietly() -> None:
+    command = f"{sys.executable} -m bot talk --wav tests/audio/question.wav --fast | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, timeout=90)
+    assert done.returncode == 141
+    assert done.stderr == b""
+
+
+def test_no_example_of_the_prompt_answers_a_recording() -> None:
+    asked = {tuple(words(question)) for question, _ in EXAMPLES}
+    spoken = re.findall(r"\| ([A-Z][^|]*\?) \|", (AUDIO / "README.md").read_text(encoding="utf-8"))
+    assert len(spoken) >= 4
+    assert not asked & {tuple(words(question)) for question in spoken}
+
+
 def test_ask_streams_an_answer() -> None:
     run = bot("ask", "What does git status show?")
     assert run.code == 0, run.stderr
@@ -156,6 +196,8 @@ def test_ask_streams_an_answer() -> None:
         (["talk", "--wav", "tests/audio/question.wav"], {"MODEL_DIR": "/nonexistent"}, 3, "models fetch"),
         (["talk", "--wav", "tests/audio/question.wav"], {"TTS_VOICE": "af_nobody"}, 9, "af_nobody"),
         (["talk", "--wav", "tests/audio/question.wav"], {"STT_MODEL": "gigantic"}, 2, "gigantic"),
+        (["talk", "--wav", "tests/audio/question.wav", "--out", "tests/audio/question.wav"], {}, 2, "same file"),
+        (["talk", "--wav", "tests/audio/question.wav", "--out", "/dev/null/x.wav"], {}, 12, "/dev/null/x.wav"),
         (["ask", "Hello?"], {"LLM_PROVIDER": "openai"}, 14, "LLM_PROVIDER"),
         (["ask", " "], {}, 2, "no question"),
         (["run"], {"DISCORD_TOKEN": ""}, 2, "DISCORD_TOKEN"),

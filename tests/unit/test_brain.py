@@ -55,7 +55,7 @@ def test_a_dropped_answer_leaves_the_question() -> None:
         await anext(reply)
         await reply.aclose()
         await ask(brain, "a thread?")
-        assert llm.prompts[1] == (Message("system", "s"), Message("user", "What is\na thread?"))
+        assert llm.prompts[1] == (Message("system", "s"), Message("user", "What is a thread?"))
 
     run_virtual(scene())
 

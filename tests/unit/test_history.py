@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bot.events import Message
 from bot.llm.history import INTERRUPTED, MESSAGE_OVERHEAD, Conversation
 
@@ -40,7 +42,23 @@ def test_a_question_without_a_heard_answer_joins_the_next() -> None:
     history.ask("What is")
     history.answered("", interrupted=True)
     history.ask("a thread?")
-    assert contents(history) == ["be brief", "What is\na thread?"]
+    assert contents(history) == ["be brief", "What is a thread?"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        ("What is rebase?", "And merge?", "What is rebase? And merge?"),
+        ("Compare a thread", "and a process?", "Compare a thread and a process?"),
+        ("Can you explain...", "Decorators.", "Can you explain... Decorators."),
+        ("What is rebase?", "What is a thread?", "What is a thread?"),
+    ],
+)
+def test_a_question_that_was_not_answered_is_completed_or_replaced(first: str, second: str, kept: str) -> None:
+    history = conversation()
+    history.ask(first)
+    history.ask(second)
+    assert contents(history) == ["be brief", kept]
 
 
 def test_the_same_question_again_is_one_question() -> None:

@@ -32,6 +32,7 @@ def test_times_are_those_of_the_voice() -> None:
     assert utterance is not None
     assert utterance.started == pytest.approx(40 * FRAME_SECONDS)
     assert utterance.ended == pytest.approx(60 * FRAME_SECONDS)
+    assert utterance.seconds == pytest.approx(20 * FRAME_SECONDS)
     assert utterance.decided == pytest.approx(utterance.ended + 0.6, abs=FRAME_SECONDS)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from bot.answer import Mouth
+from bot.answer import Answer, Mouth
 from bot.errors import StageError
 from bot.session import Ears, Session
+from bot.spans import TurnClock
 from bot.voice.listener import Listener
 from bot.voice.turn import SilenceTurnDetector
 from tests.fakes import (
@@ -126,6 +128,44 @@ def test_a_cough_while_thinking_costs_nothing() -> None:
     assert stage.field("transcript", "text") == ["A question?", ""]
     assert stage.brain.history == [(ANSWER, False)]
     assert stage.events.named("interrupted") == []
+
+
+def test_it_does_not_begin_to_speak_while_somebody_speaks() -> None:
+    """A cough releases the answer that it held back, but not into the words that follow it."""
+
+    def understood(samples: int) -> str:
+        return "A question?" if samples > 16_000 else ""
+
+    stage = Stage([(1.0, 3.0), (3.7, 3.9), (4.6, 8.0)], 22.0, texts=understood)
+    stage.stt.seconds = 0.9
+    stage.run()
+    early = [t for t, _ in stage.speaker.played_at if 4.7 < t < 8.0]
+    assert early == []
+    assert stage.brain.history == [(ANSWER, False)]
+
+
+def test_a_clip_that_is_ready_at_the_moment_of_the_interruption_is_not_played() -> None:
+    async def main() -> list[str]:
+        tts, speaker = FakeTts(factor=0.0), FakeSpeaker()
+        clock = TurnClock(speech_end=0.0, decided=0.0)
+        answer = Answer(1, Mouth(FakeBrain(("One, two.",)), tts, speaker, FullStopSplitter), Recorder(), clock)
+        running = asyncio.ensure_future(answer.run("Count."))
+        while not tts.spoken:  # noqa: ASYNC110  the very step after is what this test is about
+            await asyncio.sleep(0.001)
+        # The voice has made the clip; what asked for it has not gone on yet.
+        played = len(speaker.played_at)
+        answer.interrupt()
+        running.cancel()
+        await asyncio.wait([running])
+        return [text for _, text in speaker.played_at[played:]]
+
+    assert run_virtual(main()) == []
+
+
+def test_what_is_not_answered_has_metrics_too() -> None:
+    stage = Stage([(1.0, 3.0)], 6.0, texts=("",)).run()
+    (spans,) = stage.field("turn_metrics", "spans")
+    assert spans["silence_ms"] > 500
 
 
 def test_more_words_while_thinking_replace_the_answer() -> None:

@@ -33,6 +33,13 @@ def test_recognition_that_outlasts_the_silence_costs_the_rest() -> None:
     assert sum(spans[name] for name in SUMMED) == pytest.approx(spans["total_ms"], abs=1)
 
 
+def test_a_recording_that_is_heard_faster_has_no_silence_to_measure() -> None:
+    spans = clock(realtime=False).spans()
+    assert "silence_ms" not in spans
+    assert "total_ms" not in spans
+    assert spans["tts_ms"] == pytest.approx(700)
+
+
 def test_a_turn_that_ended_early_reports_what_it_reached() -> None:
     early = TurnClock(speech_end=1.0, decided=1.6, stt_started=1.6, stt_done=2.0, stt_work_s=0.4)
     assert early.spans() == {"silence_ms": 600.0, "queue_ms": 0.0, "stt_ms": 400.0, "stt_work_ms": 400.0}

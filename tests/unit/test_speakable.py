@@ -33,7 +33,7 @@ CODE = [
     ("Look at src/main.py:42.", "Look at src slash main dot py line 42."),
     ("`/etc/hosts`", "slash etc slash hosts"),
     ("Run ./run.sh or ~/.bashrc", "Run dot slash run dot S H or home slash dot bashrc"),
-    ("Pass --dry-run or `-v` to it.", "Pass dash dash dry run or dash v to it."),
+    ("Pass --dry-run or `-v` to it.", "Pass dry run or dash v to it."),
     ("`x = y + 1`", "x equals y plus 1"),
     ("`if a != b:`", "if a not equal to b:"),
     ("`List[int]`", "List int"),
