@@ -52,9 +52,10 @@ def with_model(scene: Callable[[LocalLlm], Awaitable[None]], llm: LocalLlm | Non
 async def answer(llm: LocalLlm, messages: Sequence[Message]) -> tuple[str, Usage]:
     text = ""
     async for item in llm.stream(messages):
-        if isinstance(item, Usage):
+        if not isinstance(item, Usage):
+            text += item
+        elif item.stop:
             return text, item
-        text += item
     raise AssertionError("no usage came")
 
 
@@ -74,10 +75,10 @@ def test_a_conversation_evaluates_only_what_is_new() -> None:
         for question in ("What is a hash map?", "Say that again, but shorter."):
             text = ""
             async for item in brain.reply(question):
-                if isinstance(item, Usage):
-                    usages.append(item)
-                else:
+                if not isinstance(item, Usage):
                     text += item
+                elif item.stop:
+                    usages.append(item)
             brain.answered(text)
             await brain.warm()
             assert "key" in text.lower()
@@ -194,7 +195,8 @@ def test_a_question_does_not_wait_for_the_idle_evaluation() -> None:
 def test_the_newest_stream_wins() -> None:
     async def scene(llm: LocalLlm) -> None:
         old = llm.stream(user("What is a thread?"))
-        await anext(old)
+        assert isinstance(await anext(old), Usage), "what the prompt cost comes first"
+        assert isinstance(await anext(old), str)
         text, usage = await answer(llm, user("What is a process?"))
         assert text
         assert usage.stop == "end"

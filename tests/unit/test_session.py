@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bot.answer import Answer, Mouth
 from bot.errors import StageError
+from bot.events import SPEECH_RATE, Sentence, SpeechClip
 from bot.session import Ears, Session
 from bot.spans import TurnClock
 from bot.voice.listener import Listener
@@ -144,19 +146,31 @@ def test_it_does_not_begin_to_speak_while_somebody_speaks() -> None:
     assert stage.brain.history == [(ANSWER, False)]
 
 
+class HeldTts(FakeTts):
+    """Gives the first clip at once, the second when it is told to."""
+
+    async def speak(self, sentence: Sentence) -> SpeechClip:
+        clip = SpeechClip(sentence, np.full(SPEECH_RATE, 8000, np.int16), 0.0, 0.0)
+        if sentence.index:
+            self.second: asyncio.Future[SpeechClip] = asyncio.get_running_loop().create_future()
+            self.spoken.append(sentence.spoken)
+            return await self.second
+        return clip
+
+
 def test_a_clip_that_is_ready_at_the_moment_of_the_interruption_is_not_played() -> None:
     async def main() -> list[str]:
-        tts, speaker = FakeTts(factor=0.0), FakeSpeaker()
-        clock = TurnClock(speech_end=0.0, decided=0.0)
-        answer = Answer(1, Mouth(FakeBrain(("One, two.",)), tts, speaker, FullStopSplitter), Recorder(), clock)
-        running = asyncio.ensure_future(answer.run("Count."))
-        while not tts.spoken:  # noqa: ASYNC110  the very step after is what this test is about
-            await asyncio.sleep(0.001)
-        # The voice has made the clip; what asked for it has not gone on yet.
-        played = len(speaker.played_at)
-        answer.interrupt()
-        running.cancel()
-        await asyncio.wait([running])
+        tts, speaker = HeldTts(), FakeSpeaker()
+        brain = FakeBrain(("One two. Three four. " + "word " * 400,))
+        answer = Answer(1, Mouth(brain, tts, speaker, FullStopSplitter), Recorder(), TurnClock(0.0, 0.0))
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(answer.run("Count."))
+            await asyncio.sleep(1.0)
+            tts.second.set_result(SpeechClip(Sentence(1, 1, "Three four. ", "Three four."), np.ones(9, np.int16), 0, 0))
+            answer.interrupt()
+            running.cancel()
+            played = len(speaker.played_at)
+            await asyncio.wait([running])
         return [text for _, text in speaker.played_at[played:]]
 
     assert run_virtual(main()) == []
