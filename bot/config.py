@@ -70,6 +70,8 @@ class LlmSettings:
     threads: int
     max_tokens: int
     """Longest answer."""
+    seed: int | None
+    """Of the sampling, for answers that can be repeated; None draws a new one each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             context=read.whole("LLM_CONTEXT", 4096, 512, 131072),
             threads=read.whole("LLM_THREADS", 0, 0, 64),
             max_tokens=read.whole("LLM_MAX_TOKENS", 400, 16, 8192),
+            seed=read.whole("LLM_SEED", 0, 0, 2**31 - 1) if read.text("LLM_SEED") else None,
         ),
         discord=DiscordSettings(
             token=read.text("DISCORD_TOKEN"),

@@ -11,6 +11,7 @@ from bot.config import Settings
 from bot.errors import UnavailableFeature
 from bot.events import EngineInfo
 from bot.llm.brain import ConversationBrain
+from bot.llm.gguf import Sampling
 from bot.llm.local import LocalLlm
 from bot.memory import MemoryLedger
 from bot.models.catalogue import Catalogue
@@ -62,6 +63,7 @@ def make_llm(settings: Settings, catalogue: Catalogue) -> Llm:
         max_tokens=settings.llm.max_tokens,
         device=catalogue.device,
         name=file.name,
+        sampling=Sampling(seed=settings.llm.seed),
     )
 
 

@@ -15,7 +15,7 @@ import platform
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -193,10 +193,12 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("-n", type=int, default=5, help="how often each recording is asked (default 5)")
     arguments.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    arguments.add_argument("--seed", type=int, default=1, help="of the language model's sampling (default 1)")
     options = arguments.parse_args()
     config.calm_thread_pools()
     about = machine()
     settings = config.load()
+    settings = replace(settings, llm=replace(settings.llm, seed=options.seed))
     rows, engines = asyncio.run(measure(options.n, settings))
     console = make_console()
     console.print(engines_table(engines.infos, engines.seconds))
@@ -211,7 +213,8 @@ def main() -> int:
     median = next(line["p50"] for line in rows if line["span"] == "added_by_the_pipeline_ms")
     console.print(f"The pipeline adds {median:.0f} ms to its stages measured alone (allowed: {ALLOWED_MS}).")
     if options.json:
-        options.json.write_text(json.dumps({"machine": about, "rows": rows}, indent=1), encoding="utf-8")
+        figures = {"machine": about, "seed": options.seed, "rows": rows}
+        options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     return 0
 
 

@@ -20,6 +20,10 @@ ROOT = Path(__file__).parents[2]
 AUDIO = ROOT / "tests" / "audio"
 
 
+SEEDED = {"LLM_SEED": "1"}
+"""So that a failure can be repeated."""
+
+
 @dataclass(frozen=True)
 class Run:
     code: int
@@ -29,9 +33,8 @@ class Run:
 
 def bot(*arguments: object, env: Mapping[str, str] | None = None, timeout: float = 240) -> Run:
     command = [sys.executable, "-m", "bot", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **(env or {})}, capture_output=True, timeout=timeout, encoding="utf-8"
-    )
+    environment = {**os.environ, **SEEDED, **(env or {})}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=timeout, encoding="utf-8")
     return Run(done.returncode, done.stdout, done.stderr)
 
 

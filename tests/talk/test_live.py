@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.audio.pulse import PulseDaemon
-from tests.talk.process import AUDIO, ROOT, events, named
+from tests.talk.process import AUDIO, ROOT, SEEDED, events, named
 from tests.wer import transcribe, wer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
@@ -39,7 +39,7 @@ def until(path: Path, condition: Callable[[list[dict[str, Any]]], bool], seconds
 @pytest.mark.parametrize("backend", ["sounddevice", "pyaudio"])
 def test_a_spoken_question_is_answered_aloud(pulse: PulseDaemon, tmp_path: Path, backend: str) -> None:
     log, heard = tmp_path / "e.jsonl", tmp_path / "speaker.raw"
-    env = {**os.environ, "PULSE_SERVER": pulse.server, "AUDIO_BACKEND": backend}
+    env = {**os.environ, **SEEDED, "PULSE_SERVER": pulse.server, "AUDIO_BACKEND": backend}
     command = [sys.executable, "-m", "bot", "talk", "--events", str(log), "--turns", "1"]
     listening = pulse.listen(heard)
     with subprocess.Popen(command, cwd=ROOT, env=env) as child:
@@ -63,7 +63,7 @@ def test_a_spoken_question_is_answered_aloud(pulse: PulseDaemon, tmp_path: Path,
 
 def test_a_microphone_that_goes_is_said_and_comes_back(pulse: PulseDaemon, tmp_path: Path) -> None:
     log = tmp_path / "e.jsonl"
-    env = {**os.environ, "PULSE_SERVER": pulse.server}
+    env = {**os.environ, **SEEDED, "PULSE_SERVER": pulse.server}
     command = [sys.executable, "-m", "bot", "talk", "--events", str(log), "--turns", "1"]
     with subprocess.Popen(command, cwd=ROOT, env=env) as child:
         try:
