@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ class Gguf:
     def _explain(self, what: str) -> ModelBroken | OutOfMemory:
         said = " ".join(messages.lines).lower()
         self.close()
-        if any(word in said for word in MEMORY_WORDS):
+        if any(word in said for word in MEMORY_WORDS) or not has_room(self.path.stat().st_size):
             return OutOfMemory(
                 f"There is not enough memory for the language model {self.name}. "
                 "Close other programs, lower LLM_CONTEXT, or choose a smaller model with LLM_MODEL."
@@ -192,6 +193,15 @@ def check_file(path: Path, name: str) -> None:
         magic = file.read(4)
     if magic != b"GGUF":
         raise ModelBroken(f"{path} is not a GGUF file. Run `python -m bot models verify`, or correct LLM_PATH.")
+
+
+def has_room(size: int) -> bool:
+    """Whether that many bytes of address space can be had. llama.cpp often says no more than "failed to load"."""
+    try:
+        mmap.mmap(-1, size).close()
+    except (OSError, MemoryError):
+        return False
+    return True
 
 
 def default_threads() -> tuple[int, int]:
