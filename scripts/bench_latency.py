@@ -99,9 +99,11 @@ async def measure_alone(settings: config.Settings, voice: Voice, llm: Llm, pcm: 
             if pieces:
                 first = pieces[0]
                 break
+    first = first or next((piece for piece in splitter.finish() if piece.spoken), None)
     thought = now() - began
     if first is None:
-        raise SystemExit(f"The model gave no sentence to {transcript.text!r}.")
+        # Nothing to say aloud, such as an answer of code alone.
+        return Alone(stt, thought, 0.0)
     began = now()
     await voice.tts.speak(first)
     return Alone(stt, thought, now() - began)
