@@ -8,7 +8,7 @@
     |  |- TlsError        5      certificates are missing, unreadable or do not belong together
     |  |- ListenError     6      the port is taken or the address is not this machine's
     |  `- StateError      7      the audit log or a job's output has no place to be written
-    `- Refusal          code     one call is answered with an error; the agent lives on (`protocol.ErrorCode`)
+    `- Refusal          code     one call is answered with an error; the agent lives on (`envelope.ErrorCode`)
 
 0 is success, 1 a defect of ours (with a traceback), 130 an interruption by the user.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from agent_wsl.protocol import ErrorCode
+from agent_wsl.envelope import ErrorCode
 
 
 class AgentFailure(Exception):
