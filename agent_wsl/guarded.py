@@ -74,7 +74,6 @@ class Guard:
         if path not in self.mounts or strength.index(self.mounts[path]) < strength.index(kind):
             self.mounts[path] = kind
 
-
     def unchanged(self) -> bool:
         """Nothing was made or deleted in the outer directories since. (Those further in can have changed.)"""
         try:
