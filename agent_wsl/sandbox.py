@@ -134,6 +134,11 @@ class Sandbox:
     def state(self) -> SandboxState:
         return self._state
 
+    @property
+    def visible(self) -> tuple[Path, ...]:
+        """Directories of the machine that commands see, beside /usr; the roots first."""
+        return (*self._roots, *self._read_only)
+
     def close(self) -> None:
         self._folder.cleanup()
 
