@@ -15,7 +15,7 @@ from agent_wsl.ignore import MAX_BYTES, Ignore, Rules, rules_of
 
 NAMES = ["a", "b", "src", "x.py", "y.txt", "build", "a b", "ü.py", "é[1]", ".env", "node_modules"]
 SEGMENTS = [
-    ".*", "*", "**", "?", "a", "b", "src", "*.py", "build", "x*", "[ab]", "[!a]", "é\\[1\\]", "y.t?t", "ü*", "*u*", "a b",
+    ".*", "*", "**", "?", "a", "b", "src", "*.py", "build", "x*", "[ab]", "[!a]", "é\\[1\\]", "y.t?t", "ü*", "*u*",
 ]  # fmt: skip
 
 
