@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import socket
+import ssl
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +21,12 @@ from agent_wsl import codec, envelope, handshake, protocol, tls
 from agent_wsl.channel import BoundedChannel, TimedStream
 from agent_wsl.connection import CONFIG
 from agent_wsl.envelope import Call, Reply, Request, WireError
-from agent_wsl.errors import Refusal, Unreachable
+from agent_wsl.errors import KeyRejected, Refusal, Unreachable
 
 R = TypeVar("R")
 HANDSHAKE_S = 20.0
 """The agent lets an address that has shown wrong keys wait for up to 8 s."""
+CONNECT_S = 5.0
 DEADLINE_S = 40.0
 """More than the longest deadline in the agent (30 s), so that it is the agent who says what happened."""
 
@@ -35,7 +37,8 @@ def connect(
     """Raises Unreachable (nobody there, no agent, wrong key, too busy) and Refusal(VERSION_MISMATCH)."""
     where = f"{host} port {port}"
     try:
-        sock = socket.create_connection((host, port), timeout_s)
+        sock = socket.create_connection((host, port), min(timeout_s, CONNECT_S))
+        sock.settimeout(timeout_s)
     except OSError as error:
         reason = error.strerror or str(error)
         raise Unreachable(f"No agent answers at {where} ({reason}): start it with `python -m agent_wsl`.") from None
@@ -44,6 +47,9 @@ def connect(
         if tls_folder:
             sock = tls.client_side(tls_folder).wrap_socket(sock, server_hostname=host)
         handshake.respond(sock, handshake.derive(api_key))
+    except (handshake.WrongKey, ssl.SSLCertVerificationError) as error:
+        sock.close()
+        raise KeyRejected(f"The agent at {where} cannot be used: {error}") from None
     except (handshake.HandshakeError, OSError) as error:
         sock.close()
         raise Unreachable(f"The agent at {where} cannot be used: {error}") from None
@@ -91,6 +97,13 @@ class AgentConnection:
             raise _refusal(reply.error)
         result: R = codec.build(call.RESULT, reply.ok)
         return result
+
+    def stale(self) -> bool:
+        """Between two calls: whether the agent has gone. It never speaks unasked, so something to read is the end."""
+        try:
+            return bool(self._connection._channel.poll(0))
+        except (EOFError, OSError, ValueError):
+            return True
 
     def abort(self) -> None:
         """From any thread: a call in progress ends with Unreachable."""
