@@ -258,7 +258,8 @@ def test_a_compressed_bomb_is_not_unpacked(agent: AgentProcess) -> None:
     [
         b"", b"\xff" * 100, os.urandom(1000), brine.I1.pack(9) + b"x", brine.I1.pack(1), brine.I1.pack(1) + b"\xff",
         brine.I1.pack(1) + brine.dump(7), brine.I1.pack(1) + brine.dump((1, 2, 3)),
-        brine.I1.pack(1) + b"\x0b" * 100_000, brine.I1.pack(2) + brine.dump((1, (consts.LABEL_REMOTE_REF, ("a", 1, 2)))),
+        brine.I1.pack(1) + b"\x0b" * 100_000,
+        brine.I1.pack(2) + brine.dump((1, (consts.LABEL_REMOTE_REF, ("a", 1, 2)))),
         brine.I1.pack(3) + brine.dump((1, (("os", "system"), ("ls",), (), "tb"))), b"\x01" * (MAX_REQUEST - 10),
     ],
     ids=["empty", "ones", "random", "kind", "short", "tag", "number", "triple", "nested", "reply", "exception", "long"],
@@ -333,7 +334,8 @@ class Liar:
 @pytest.mark.parametrize(
     "arguments",
     [
-        (Liar(), b"{}"), ("read_file", Liar()), ("read_file", [1]), ("read_file", {"path": "x"}), (["read_file"], b"{}"),
+        (Liar(), b"{}"), ("read_file", Liar()), ("read_file", [1]), ("read_file", {"path": "x"}),
+        (["read_file"], b"{}"),
         ("read_file", bytearray(b"{}")), ("read_file", memoryview(b"{}")), ("read_file", lambda: b"{}"),
         ("read_file", ("a", Liar())), ("read_file", open), ("read_file", "{}"), (b"read_file", b"{}"), ("read_file", None),
         ("read_file", 1), ("read_file", 1.5), (), ("read_file",), ("read_file", b"{}", b"{}"),
