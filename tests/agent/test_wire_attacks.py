@@ -337,11 +337,13 @@ class Liar:
         (Liar(), b"{}"), ("read_file", Liar()), ("read_file", [1]), ("read_file", {"path": "x"}),
         (["read_file"], b"{}"),
         ("read_file", bytearray(b"{}")), ("read_file", memoryview(b"{}")), ("read_file", lambda: b"{}"),
-        ("read_file", ("a", Liar())), ("read_file", open), ("read_file", "{}"), (b"read_file", b"{}"), ("read_file", None),
+        ("read_file", ("a", Liar())), ("read_file", open),
+        ("read_file", "{}"), (b"read_file", b"{}"), ("read_file", None),
         ("read_file", 1), ("read_file", 1.5), (), ("read_file",), ("read_file", b"{}", b"{}"),
     ],
     ids=[
-        "object name", "object", "list", "dict", "list name", "bytearray", "memoryview", "function", "tuple with object",
+        "object name", "object", "list", "dict", "list name", "bytearray", "memoryview", "function",
+        "tuple with object",
         "builtin", "str", "bytes name", "none", "int", "float", "nothing", "one", "three",
     ],
 )  # fmt: skip
@@ -373,9 +375,8 @@ def test_the_agent_never_calls_back(agent: AgentProcess) -> None:
 
 
 def test_a_keyword_argument_is_refused(agent: AgentProcess) -> None:
-    with hostile(agent) as connection:
-        with pytest.raises(Exception, match="nothing but call"):
-            connection.root.call("hello", payload=b"{}")
+    with hostile(agent) as connection, pytest.raises(Exception, match="nothing but call"):
+        connection.root.call("hello", payload=b"{}")
     agent.is_alive()
 
 
@@ -424,7 +425,7 @@ HANDLERS: dict[str, Callable[[Connection], Any]] = {
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_rpycs_other_requests_are_refused(agent: AgentProcess, handler: str) -> None:
     with hostile(agent) as connection:
-        with pytest.raises(Exception) as refusal:  # noqa: PT011
+        with pytest.raises(Exception) as refusal:
             HANDLERS[handler](connection)
         text = str(refusal.value)
         assert "Traceback" not in text or "denied" in text
