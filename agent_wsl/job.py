@@ -32,6 +32,8 @@ class Prepared(Protocol):
     def env(self) -> Mapping[str, str]: ...
     @property
     def pass_fds(self) -> Sequence[int]: ...
+    def finish(self) -> None:
+        """After the job's end."""
 
 
 class Preparer(Protocol):
@@ -138,7 +140,9 @@ class Job:
             self.output.append(data)
             if self.output.failure:
                 self.end("disk")
-        self._finish(process.wait())
+        ended = process.wait()
+        prepared.finish()
+        self._finish(ended)
 
     def end(self, reason: str, grace_s: float = 0.0) -> None:
         """The first reason counts, the earliest SIGKILL too. Returns at once; a job that waits is done at once."""

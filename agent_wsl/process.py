@@ -154,18 +154,18 @@ class ConfinedProcess:
         code = os.waitstatus_to_exitcode(status)
         self._bwrap.returncode = code
         self.kill()
-        # A pid is reused only after it was reaped, and the init is reaped only here.
-        if self._init is not None:
+        init, peak = self._init, 0
+        if init is not None:
+            # Its pid cannot be another's: it is reaped only here.
             with contextlib.suppress(ChildProcessError):
-                _, _, usage = os.wait4(self._init, 0)
+                _, _, usage = os.wait4(init, 0)
+                peak = usage.ru_maxrss << 10
         os.set_blocking(self._report, False)
         with contextlib.suppress(BlockingIOError):
             self._said += os.read(self._report, 4096)
         self._release()
-        peak = usage.ru_maxrss << 10 if self._init is not None else 0
-        return Ended(
-            code if code >= 0 else 128 - code, EXECUTED in self._said, usage.ru_utime + usage.ru_stime, peak
-        )
+        shell_code = code if code >= 0 else 128 - code
+        return Ended(shell_code, EXECUTED in self._said, usage.ru_utime + usage.ru_stime, peak)
 
     def _release(self) -> None:
         with self._lock:
