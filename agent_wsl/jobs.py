@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +40,9 @@ SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh")
 log = logging.getLogger(__name__)
 
 
-class Directories(Protocol):
+class Roots(Protocol):
+    @property
+    def paths(self) -> tuple[Path, ...]: ...
     def directory(self, path: str) -> str:
         """The real path. Raises Refusal(DENIED, NOT_FOUND, WRONG_TYPE)."""
 
@@ -51,28 +52,19 @@ class Sandbox(Preparer, Protocol):
     def state(self) -> SandboxState: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Grounds:
-    """Where jobs work."""
-
-    directories: Directories
-    paths: tuple[Path, ...]
-    """The allowed directories."""
-    state: Path
-    """Where output is kept."""
-
-
 class JobBoard:
     def __init__(
         self,
-        grounds: Grounds,
+        roots: Roots,
         sandbox: Sandbox,
         approvals: Approvals,
         settings: JobSettings,
+        state: Path,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._grounds = grounds
+        self._roots = roots
+        self._state = state
         self._sandbox = sandbox
         self._approvals = approvals
         self._settings = settings
@@ -85,21 +77,21 @@ class JobBoard:
         self._changed = threading.Condition()
         self._shell = next((shell for shell in SHELLS if os.path.exists(shell)), SHELLS[-1])
         adopt_orphans()
-        self._supervisor = Supervisor(settings, grounds.paths, self._tidy, clock)
+        self._supervisor = Supervisor(settings, roots.paths, self._tidy, clock)
 
     def run(self, user: str, call: Run) -> JobStatus:
         command = command_of(call)
         timeout_s = self._timeout(call)
         if not self._sandbox.state.works:
             raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, self._sandbox.state.detail)
-        cwd = self._grounds.directories.directory(call.cwd)
+        cwd = self._roots.directory(call.cwd)
         with self._changed:
             self._expect_room()
             self._expect_approval(user, command, cwd, call.approval)
             job = self._new(user, command, cwd, timeout_s)
             self._jobs[job.spec.job_id] = job
             self._waiting.append(job)
-            self._start_next()
+            self._start_next(job)
             starts = job in self._running
         if starts:
             try:
@@ -171,7 +163,7 @@ class JobBoard:
                 "wait for one to end, or end one.",
                 retry_after_s=5,
             )
-        if not has_room(self._grounds.paths, self._settings.free_disk):
+        if not has_room(self._roots.paths, self._settings.free_disk):
             free = self._settings.free_disk >> 20
             message = f"Less than {free} MiB are free on the disk of the allowed directories; make room first."
             raise Refusal(ErrorCode.DISK_FULL, message)
@@ -194,7 +186,7 @@ class JobBoard:
         job_id = secrets.token_hex(8)
         text = shlex.join(argv) if command.shell else command.text
         try:
-            output = Output(self._grounds.state, self._settings.output)
+            output = Output(self._state, self._settings.output)
         except OSError as error:
             message = f"There is no place to keep the command's output ({error.strerror}); make room on the disk."
             raise Refusal(ErrorCode.DISK_FULL, message) from None
@@ -205,19 +197,20 @@ class JobBoard:
         # A line that begins like an option would be taken for one.
         return (self._shell, "-c", f" {line}" if line[:1] in "-+" else line)
 
-    def _start_next(self) -> None:
+    def _start_next(self, new: Job | None = None) -> None:
         """Whoever has the least running comes next; of the same, who came first. Under the lock."""
         while self._waiting and len(self._running) < self._settings.at_once and not self._stopping:
             busy = Counter(job.spec.user for job in self._running)
             job = min(self._waiting, key=lambda job: busy[job.spec.user])
             self._waiting.remove(job)
             self._running.add(job)
-            spawn(f"job-{job.spec.job_id}", self._carry_out, job)
+            spawn(f"job-{job.spec.job_id}", self._carry_out, job, job is not new)
 
-    def _carry_out(self, job: Job) -> None:
+    def _carry_out(self, job: Job, waited: bool) -> None:
         self._supervisor.add(job)
         try:
-            self._expect_same_directory(job)
+            if waited:
+                self._expect_same_directory(job)
             job.carry_out(self._sandbox)
         except Refusal as refusal:
             job.refuse(refusal)
@@ -232,7 +225,7 @@ class JobBoard:
 
     def _expect_same_directory(self, job: Job) -> None:
         """A yes was for this directory, and not for where a link in its place leads by now."""
-        if self._grounds.directories.directory(job.spec.cwd) != job.spec.cwd:
+        if self._roots.directory(job.spec.cwd) != job.spec.cwd:
             raise Refusal(ErrorCode.DENIED, "The working directory is another one by now; run the command again.")
 
     def _job(self, user: str, job_id: str) -> Job:
