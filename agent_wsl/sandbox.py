@@ -18,7 +18,7 @@ from agent_wsl import bwrap, skeleton
 from agent_wsl.config import JobSettings, SandboxSettings
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.mounts import Descriptors, Kind, Mount, options
+from agent_wsl.binds import Descriptors, Kind, Mount, options
 from agent_wsl.protocol import SandboxState
 from agent_wsl.seccomp import FilterUnavailable, build_filter
 
