@@ -70,6 +70,9 @@ class Debounce:
             self._last.pop(name, None)
             self._last[name] = now
 
+    def pending(self, path: str) -> bool:
+        return path in self._last
+
     def due(self, now: float, limit: int) -> Burst:
         """About `limit` paths at rest, which are forgotten here. Names of one move are not torn apart."""
         ready: dict[str, None] = {}

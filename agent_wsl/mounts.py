@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "tmpfs", "ramfs", "overlay"})
@@ -91,17 +91,20 @@ def inside(mounts: Sequence[Mount], path: str) -> tuple[Mount, ...]:
     )
 
 
-def method(mounts: Sequence[Mount], path: str) -> Method:
-    """How to watch `path` and all below it."""
+def method(mounts: Sequence[Mount], path: str, reachable: Callable[[str], bool]) -> Method:
+    """How to watch `path` and all below it. `reachable`: whether a mount point below may be entered at all."""
     own = deepest(mounts, path)
     if own is None:
         return Method("polling", "the mount table does not say what file system this is")
+    others = [(mount, reachable(mount.point)) for mount in inside(mounts, path)]
+    closed = [mount.point for mount, entered in others if not entered]
+    left_out = "".join(f"; {point} is another mount and is not watched" for point in closed)
     if own.kind not in LOCAL:
-        return Method("polling", _why(own.kind))
-    for mount in inside(mounts, path):
-        if mount.kind not in LOCAL:
-            return Method("polling", f"{mount.point} is mounted in it, and {_why(mount.kind)}")
-    return Method("inotify", own.kind)
+        return Method("polling", _why(own.kind) + left_out)
+    for mount, entered in others:
+        if entered and mount.kind not in LOCAL:
+            return Method("polling", f"{mount.point} is mounted in it, and {_why(mount.kind)}{left_out}")
+    return Method("inotify", own.kind + left_out)
 
 
 def _why(kind: str) -> str:

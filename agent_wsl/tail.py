@@ -54,18 +54,16 @@ class Tail:
         self._begun = False
         """A piece of the line in `_partial` has been reported already."""
         self._changed = 0.0
-        self._missing = True
+        self._stuck = False
+        """`_partial` is but the beginning of a character."""
         self._before: Tail | None = None
         """Of the file that was rotated away."""
         self._before_until = 0.0
 
     @property
-    def identity(self) -> tuple[int, ...] | None:
-        return self._identity
-
-    @property
-    def missing(self) -> bool:
-        return self._missing
+    def draining(self) -> bool:
+        """Whether a file that was rotated away is still read."""
+        return self._before is not None
 
     def start(self, source: Source) -> None:
         """From the end of what is there; an unfinished line there is not waited for."""
@@ -76,7 +74,7 @@ class Tail:
     def deadline(self) -> float | None:
         """When to look again although nothing was reported: an unfinished line, a file that was rotated away."""
         times = [self._before_until] if self._before is not None else []
-        if self._partial:
+        if self._partial and not self._stuck:
             times.append(self._changed + PARTIAL_S)
         return min(times, default=None)
 
@@ -84,14 +82,13 @@ class Tail:
         """Identity of the file that `look` wants as `rotated`: programs still write to it for a while."""
         if self._identity is not None and source.identity != self._identity:
             return self._identity
-        return self._before.identity if self._before is not None else None
+        return self._before._identity if self._before is not None else None
 
     def look(self, source: Source | None, now: float, rotated: Source | None = None) -> list[Batch]:
         """What is new. `source` is None while the path is missing; `rotated` is what was read under this name before,
         under the name that it has now."""
         if source is None:
-            self._missing = True
-            return self.flush(now)
+            return (self._leave() if now >= self._before_until else []) + self.flush(now)
         batches: list[Batch] = []
         note = ""
         if self._identity is not None and source.identity != self._identity:
@@ -103,14 +100,13 @@ class Tail:
             note = "" if self._identity is None else "truncated"
             batches += self._cut()
             self._begin(source, 0)
-        self._missing = False
         if self._before is not None:
             batches += self._drain(self._before, rotated, now)
         return batches + _noted(self._read(source, now), note) + self.flush(now)
 
     def _drain(self, before: Tail, rotated: Source | None, now: float) -> list[Batch]:
         batches: list[Batch] = []
-        found = rotated is not None and rotated.identity == before.identity
+        found = rotated is not None and rotated.identity == before._identity
         if rotated is not None and found and rotated.size > before._offset:
             batches += before._read(rotated, now)
         if found and now < self._before_until:
@@ -123,24 +119,17 @@ class Tail:
 
     def flush(self, now: float) -> list[Batch]:
         """The unfinished line, when nothing was added to it for a while; never half a character."""
-        if not self._partial or now < self._changed + PARTIAL_S:
+        if not self._partial or self._stuck or now < self._changed + PARTIAL_S:
             return []
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        text = decoder.decode(self._partial.removesuffix(b"\r"))
-        rest = decoder.getstate()[0] + (b"\r" if self._partial.endswith(b"\r") else b"")
-        if not text and now < self._changed + 2 * PARTIAL_S:
-            return []
-        if not text:
-            text, rest = self._partial.decode("utf-8", "replace").strip("\r"), b""
-        self._partial = rest
-        self._changed = now
-        self._begun = True
+        text, self._partial = _whole_characters(self._partial)
+        self._stuck = bool(self._partial)
+        self._begun |= bool(text)
         return [Batch((text,))] if text else []
 
     def _begin(self, source: Source, offset: int) -> None:
         self._identity, self._offset = source.identity, offset
         self._mark = self._partial = b""
-        self._begun = self._missing = False
+        self._begun = False
 
     def _is_where_we_were(self, source: Source) -> bool:
         return not self._mark or source.read(self._offset - len(self._mark), len(self._mark)) == self._mark
@@ -161,7 +150,7 @@ class Tail:
                 break
             self._offset += len(data)
             self._mark = (self._mark + data)[-MARK:]
-            self._changed = now
+            self._changed, self._stuck = now, False
             batches += self._lines(data)
         if len(batches) > 1 and not batches[0].lines:
             batches[:2] = [Batch(batches[1].lines, batches[0].note)]
@@ -185,9 +174,9 @@ class Tail:
         # A file that was cut while its writer kept its place begins with a hole.
         self._partial = rest if rest.strip(b"\0") else b""
         if len(self._partial) > PIECE:
-            decoder = codecs.getincrementaldecoder("utf-8")("replace")
-            lines.append(decoder.decode(self._partial).lstrip("\0"))
-            self._partial, self._begun = decoder.getstate()[0], True
+            text, self._partial = _whole_characters(self._partial)
+            lines.append(text)
+            self._begun = True
         return [Batch(tuple(lines[i : i + MOST_LINES])) for i in range(0, len(lines), MOST_LINES)]
 
 
@@ -196,6 +185,14 @@ def _noted(batches: list[Batch], note: str) -> list[Batch]:
         return batches
     head = batches[0] if batches else Batch(())
     return [Batch(head.lines, ", ".join(filter(None, (note, head.note)))), *batches[1:]]
+
+
+def _whole_characters(data: bytes) -> tuple[str, bytes]:
+    """And what may yet become one, or the end of the line."""
+    end = data.removesuffix(b"\r")
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(end).lstrip("\0")
+    return text, decoder.getstate()[0] + data[len(end) :]
 
 
 def _text(line: bytes) -> str:
