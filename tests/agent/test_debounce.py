@@ -136,7 +136,12 @@ ROWS = {
         {"t": "a", "a": "b", "b": "t"},
         [Difference("modified", "a"), Difference("modified", "b")],
     ),
-    "directory-moved": ({"a": FOLDER, "b": None}, {"a": None, "b": FOLDER}, {"b": "a"}, [Difference("moved", "b", "a")]),
+    "directory-moved": (
+        {"a": FOLDER, "b": None},
+        {"a": None, "b": FOLDER},
+        {"b": "a"},
+        [Difference("moved", "b", "a")],
+    ),
     "directory-without-a-hint": (
         {"a": FOLDER, "b": None},
         {"a": None, "b": FOLDER},

@@ -93,6 +93,8 @@ def test_the_real_table_of_this_machine_has_a_root() -> None:
         assert deepest(parse(file.read()), "/") is not None
 
 
-@pytest.mark.parametrize("line", ["", "nonsense", "1 2 3", "a b c d e f - g h", "1 2 3:4 / /x rw", "1 2 3:4 / /x rw x -"])
+@pytest.mark.parametrize(
+    "line", ["", "nonsense", "1 2 3", "a b c d e f - g h", "1 2 3:4 / /x rw", "1 2 3:4 / /x rw x -"]
+)
 def test_lines_that_are_no_mounts_are_left_out(line: str) -> None:
     assert parse(line) == ()
