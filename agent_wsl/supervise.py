@@ -1,0 +1,150 @@
+"""Ends jobs that take too long or too much. One thread for all of them; it sleeps while there are none."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_wsl import usage
+from agent_wsl.config import JobSettings
+from agent_wsl.job import Job
+from agent_wsl.usage import Machine, Usage
+from agent_wsl.worker import spawn
+
+TICK_S = 0.05
+IDLE_S = 60.0
+SPARE_MEMORY = 0.03
+"""Part of the machine's memory that jobs leave to others."""
+SPARE_INODES = 1000
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Record:
+    """What is remembered of a job between two looks."""
+
+    job: Job
+    shared_before: int
+    """Shared memory of the whole machine when it began."""
+    written_seen: int = 0
+    written_gone: int = 0
+    memory: int = 0
+
+    def written(self, now: int) -> int:
+        """Bytes in all, those of processes that nobody waited for included: their share is missing from one look on."""
+        self.written_gone += max(0, self.written_seen - now)
+        self.written_seen = now
+        return now + self.written_gone
+
+
+def verdict(settings: JobSettings, seen: Usage, memory: int, written: int) -> str:
+    """The limit that is passed, as `JobStatus.ended_by` names it; empty for none."""
+    if seen.threads > settings.processes:
+        return "processes"
+    if memory > settings.memory:
+        return "memory"
+    if written > settings.written:
+        return "disk"
+    return ""
+
+
+def has_room(places: Sequence[Path], free: int) -> bool:
+    """Whether each file system still has `free` bytes, and inodes."""
+    for place in places:
+        try:
+            found = os.statvfs(place)
+        except OSError:
+            continue
+        if found.f_bavail * found.f_frsize < free or (found.f_files and found.f_favail < SPARE_INODES):
+            return False
+    return True
+
+
+class Supervisor:
+    def __init__(
+        self,
+        settings: JobSettings,
+        places: Sequence[Path],
+        housekeeping: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`places` must keep `settings.free_disk`; `housekeeping` is called now and then."""
+        self._settings = settings
+        self._places = places
+        self._housekeeping = housekeeping
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._records: dict[Job, Record] = {}
+        self._new: list[Job] = []
+        self._closed = False
+        self._thread = spawn("jobs-supervisor", self._run)
+
+    def add(self, job: Job) -> None:
+        with self._changed:
+            self._new.append(job)
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        pause = TICK_S
+        tidied = self._clock()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._new, pause if self._records else IDLE_S)
+                if self._closed:
+                    return
+                new, self._new = self._new, []
+            before = self._clock()
+            try:
+                self._look(new, before)
+            except Exception:
+                log.exception("A defect in the look at the running jobs")
+            if before - tidied >= IDLE_S:
+                tidied = before
+                self._housekeeping()
+            # At most a tenth of one core, however many processes there are to look at.
+            pause = min(0.5, max(TICK_S, 9 * (self._clock() - before)))
+
+    def _look(self, new: list[Job], now: float) -> None:
+        machine = usage.machine()
+        for job in new:
+            self._records[job] = Record(job, machine.shared)
+        for job in [job for job in self._records if job.state == "done"]:
+            del self._records[job]
+        for record in self._records.values():
+            record.job.tick(now)
+            self._judge(record, machine)
+        if self._records and machine.available < machine.memory * SPARE_MEMORY:
+            max(self._records.values(), key=lambda record: record.memory).job.end("memory")
+        if self._records and not has_room(self._places, self._settings.free_disk):
+            for job in self._records:
+                job.end("disk")
+
+    def _judge(self, record: Record, machine: Machine) -> None:
+        if record.job.process is None:
+            return
+        grown = max(0, machine.shared - record.shared_before)
+
+        def look(procfs: int) -> str:
+            names = usage.pids(procfs)
+            if len(names) > self._settings.processes:
+                return "processes"
+            seen = usage.measure(procfs, names)
+            record.job.saw(seen)
+            # Costly, and not a job's own: asked for only when the machine's has grown while the job ran.
+            shared = min(grown, usage.shared_memory(procfs, names)) if grown > self._settings.memory // 4 else 0
+            record.memory = seen.memory + shared
+            return verdict(self._settings, seen, record.memory, record.written(seen.written))
+
+        if reason := record.job.process.inspect(look):
+            record.job.end(reason)
