@@ -34,7 +34,7 @@ class DirectoryTarget:
         self.stale = False
         """To be compared with what is there at the next opportunity: events were lost, or it is back."""
         self.rules_changed = False
-        """A .gitignore changed: to be learned anew."""
+        """A .gitignore changed: what counts is to be found out anew."""
         self.lost = False
         """Events were lost; the next scan says so."""
         self._rules = rules
@@ -47,23 +47,13 @@ class DirectoryTarget:
         self._full = False
 
     def learn(self, place: Place) -> None:
-        """What is there at the beginning, or now that other rules say what is ignored; nothing is reported of it."""
-        seen: set[str] = set()
+        """What is there at the beginning, of which nothing is reported. Raises Refusal(BUSY) for too much."""
         for path, state in self.tree.walk(self.path, place):
-            if state is None:
-                continue
-            seen.add(path)
-            if self.tree.get(path) is None and not self._debounce.pending(path):
-                self.tree.set(path, state)
-                if not state.directory:
-                    self._unhashed.append(path)
+            if state is not None:
+                self._adopt(path, state)
             if len(self.tree) > MOST_ENTRIES:
                 message = f"{self.path} holds more than {MOST_ENTRIES} files; watch a directory further down."
                 raise Refusal(ErrorCode.BUSY, message)
-        for path, state in list(self.tree.below(self.path)):
-            if path not in seen and self.tree.ignored(path, state.directory):
-                self.tree.forget(path)
-        self.rules_changed = False
 
     def touch(self, path: str, now: float, moved_from: str = "") -> None:
         if self._room(path):
@@ -83,7 +73,9 @@ class DirectoryTarget:
                 continue
             seen.add(path)
             known = self.tree.get(path)
-            if known is None or not untouched(known, state):
+            if known is None and self._rules.was_ignored(path, state.directory) and self._room(path):
+                self._adopt(path, state)
+            elif known is None or not untouched(known, state):
                 self.touch(path, now)
         for path, state in list(self.tree.below(top)):
             if path in seen or path.startswith(tuple(hidden)):
@@ -134,7 +126,9 @@ class DirectoryTarget:
             self.scan(self.path, now, place)
         changes += self._due(now)
         if self.rules_changed and not self.gone:
-            self.learn(place)
+            self.rules_changed = False
+            self.scan(self.path, now, place)
+            self._rules.forget_before()
         return changes
 
     def unhashed(self, limit: int) -> list[tuple[str, State]]:
@@ -163,6 +157,11 @@ class DirectoryTarget:
     @property
     def has_unhashed(self) -> bool:
         return bool(self._unhashed)
+
+    def _adopt(self, path: str, state: State) -> None:
+        self.tree.set(path, state)
+        if not state.directory:
+            self._unhashed.append(path)
 
     def _room(self, path: str) -> bool:
         if len(self.tree) + len(self._debounce) < MOST_ENTRIES or self.tree.get(path) is not None:

@@ -85,9 +85,15 @@ class Notified:
         os.eventfd_write(self._wake, 1)
 
     def _start(self) -> None:
-        if self._inotify is None:
-            self._inotify = Inotify()
-            self._thread = spawn("watch-inotify", self._run, self._inotify)
+        if self._inotify is not None:
+            return
+        kernel = Inotify()
+        try:
+            self._thread = spawn("watch-inotify", self._run, kernel)
+        except RuntimeError:
+            kernel.close()
+            raise
+        self._inotify = kernel
 
     def remove(self, target: Target) -> None:
         with self._lock:

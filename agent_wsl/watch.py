@@ -113,6 +113,8 @@ class Watcher:
 
     def close(self) -> None:
         """Ends the threads, within two seconds, and whoever waits for changes."""
+        if self._closed:
+            return
         self._closed = True
         self._history.close()
         self._notified.close(CLOSE_S)
