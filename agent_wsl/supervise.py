@@ -80,13 +80,14 @@ class Supervisor:
         self._clock = clock
         self._changed = threading.Condition()
         self._records: dict[Job, Record] = {}
-        self._new: list[Job] = []
         self._closed = False
         self._thread = spawn("jobs-supervisor", self._run)
 
     def add(self, job: Job) -> None:
+        """When it has begun. Cheap: the first look comes a moment later, when most commands have ended."""
+        record = Record(job, usage.machine().shared)
         with self._changed:
-            self._new.append(job)
+            self._records[job] = record
             self._changed.notify()
 
     def close(self) -> None:
@@ -100,35 +101,37 @@ class Supervisor:
         tidied = self._clock()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._new, pause if self._records else IDLE_S)
+                self._changed.wait_for(lambda: self._closed or self._records, IDLE_S)
+                self._changed.wait_for(lambda: self._closed, pause if self._records else 0)
                 if self._closed:
                     return
-                new, self._new = self._new, []
+                self._records = {job: record for job, record in self._records.items() if job.state != "done"}
+                records = list(self._records.values())
             before = self._clock()
             try:
-                self._look(new, before)
+                self._look(records, before)
             except Exception:
                 log.exception("A defect in the look at the running jobs")
             if before - tidied >= IDLE_S:
                 tidied = before
                 self._housekeeping()
-            # At most a tenth of one core, however many processes there are to look at.
-            pause = min(0.5, max(TICK_S, 9 * (self._clock() - before)))
+            # At most a tenth of one core, however many processes there are to look at; unless it is a fight.
+            fight = any(record.job.killed for record in records)
+            pause = TICK_S if fight else min(0.5, max(TICK_S, 9 * (self._clock() - before)))
 
-    def _look(self, new: list[Job], now: float) -> None:
+    def _look(self, records: list[Record], now: float) -> None:
+        if not records:
+            return
         machine = usage.machine()
-        for job in new:
-            self._records[job] = Record(job, machine.shared)
-        for job in [job for job in self._records if job.state == "done"]:
-            del self._records[job]
-        for record in self._records.values():
+        for record in records:
             record.job.tick(now)
-            self._judge(record, machine)
-        if self._records and machine.available < machine.memory * SPARE_MEMORY:
-            max(self._records.values(), key=lambda record: record.memory).job.end("memory")
-        if self._records and not has_room(self._places, self._settings.free_disk):
-            for job in self._records:
-                job.end("disk")
+            if not record.job.killed:
+                self._judge(record, machine)
+        if machine.available < machine.memory * SPARE_MEMORY:
+            max(records, key=lambda record: record.memory).job.end("memory")
+        if not has_room(self._places, self._settings.free_disk):
+            for record in records:
+                record.job.end("disk")
 
     def _judge(self, record: Record, machine: Machine) -> None:
         if record.job.process is None:
