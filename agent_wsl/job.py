@@ -82,6 +82,11 @@ class Job:
         """On the clock, once it is done."""
         return self._ended
 
+    @property
+    def killed(self) -> bool:
+        """It has been sent SIGKILL, and is ending or has ended."""
+        return self._kill_at is not None and self._clock() >= self._kill_at
+
     def status(self) -> JobStatus:
         with self._changed:
             done = self._state == "done"
@@ -115,7 +120,7 @@ class Job:
             self._changed.wait_for(lambda: self._state == "done", wait_s)
             return self.status()
 
-    def carry_out(self, sandbox: Preparer) -> None:
+    def carry_out(self, sandbox: Preparer, started: Callable[[Job], None]) -> None:
         try:
             with sandbox.prepare(self.spec.argv, self.spec.cwd) as prepared:
                 process = ConfinedProcess(prepared.argv, prepared.env, prepared.pass_fds)
@@ -136,6 +141,7 @@ class Job:
         if ending:
             process.kill()
         process.find_init()
+        started(self)
         for data in process.read_until_end(bytearray(BUFFER)):
             self.output.append(data)
             if self.output.failure:

@@ -185,13 +185,8 @@ class JobBoard:
         argv = self._shell_argv(command.words[0]) if command.shell else command.words
         job_id = secrets.token_hex(8)
         text = shlex.join(argv) if command.shell else command.text
-        try:
-            output = Output(self._state, self._settings.output)
-        except OSError as error:
-            message = f"There is no place to keep the command's output ({error.strerror}); make room on the disk."
-            raise Refusal(ErrorCode.DISK_FULL, message) from None
         spec = JobSpec(job_id, user, text, argv, cwd, timeout_s)
-        return Job(spec, output, self._clock, self._wall_clock)
+        return Job(spec, Output(self._state, self._settings.output), self._clock, self._wall_clock)
 
     def _shell_argv(self, line: str) -> tuple[str, ...]:
         # A line that begins like an option would be taken for one.
@@ -207,11 +202,10 @@ class JobBoard:
             spawn(f"job-{job.spec.job_id}", self._carry_out, job, job is not new)
 
     def _carry_out(self, job: Job, waited: bool) -> None:
-        self._supervisor.add(job)
         try:
             if waited:
                 self._expect_same_directory(job)
-            job.carry_out(self._sandbox)
+            job.carry_out(self._sandbox, self._supervisor.add)
         except Refusal as refusal:
             job.refuse(refusal)
         except Exception:

@@ -29,9 +29,10 @@ class Output:
     """
 
     def __init__(self, folder: Path, cap: int) -> None:
-        """Raises OSError when there is no room for a file."""
-        self._fd, name = tempfile.mkstemp(prefix="output-", dir=folder)
-        os.unlink(name)
+        """The file is made with the first byte: many commands say nothing."""
+        self._folder = folder
+        self._fd = -1
+        self._closed = False
         self._ring_start = max(1, cap // 2)
         self._ring = max(1, cap - self._ring_start)
         self._head = self._ring_start
@@ -54,7 +55,7 @@ class Output:
 
     @property
     def closed(self) -> bool:
-        return self._fd < 0
+        return self._closed
 
     @property
     def failure(self) -> str:
@@ -64,7 +65,7 @@ class Output:
     def append(self, data: memoryview) -> None:
         size = len(data)
         with self._changed:
-            if self._ended or self._fd < 0:
+            if self._ended:
                 return
             start = self._written
             # Before the write, so that no reader takes bytes that are being overwritten for those it asked for.
@@ -87,9 +88,10 @@ class Output:
         """Frees the space, after the last append: readers meet the end."""
         with self._changed:
             self._ended = True
+            self._closed = True
             if self._fd >= 0:
                 os.close(self._fd)
-            self._fd = -1
+                self._fd = -1
             self._changed.notify_all()
 
     def read(self, offset: int, limit: int, wait_s: float) -> Piece:
@@ -109,7 +111,7 @@ class Output:
             # Under the lock: the writer announces what it overwrites under it, so nothing here is overwritten now.
             data = self._load(start, stop)
             stop = start + len(data)
-            return Piece(start, data, stop, start - offset, self._ended and (stop >= self._written or self._fd < 0))
+            return Piece(start, data, stop, start - offset, self._ended and (stop >= self._written or self._closed))
 
     def _reachable(self, offset: int) -> int:
         return self._tail if self._head <= offset < self._tail else offset
@@ -118,6 +120,9 @@ class Output:
         """False when the file system takes no more: what came before `start`, if not overwritten, stays readable."""
         position = start
         try:
+            if self._fd < 0:
+                self._fd, name = tempfile.mkstemp(prefix="output-", dir=self._folder)
+                os.unlink(name)
             while data:
                 place, room = self._place(position)
                 done = os.pwrite(self._fd, data[:room], place)

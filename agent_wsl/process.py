@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 PR_SET_CHILD_SUBREAPER = 36
 LARGEST_PIPE = 1 << 20
+KILL_ROUNDS = 20
 INIT = re.compile(rb'"child-pid": (\d+)\s*[,}]')
 EXECUTED = b'"exit-code"'
 
@@ -141,12 +142,22 @@ class ConfinedProcess:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL to the init: the kernel ends everything inside with it, whatever it did to escape."""
-        with self._lock, contextlib.suppress(ProcessLookupError):
+        """SIGKILL to everything inside. May be called again, and is to be while there is something left.
+
+        The end of the init is the end of all, but a fork bomb can hold it up for minutes: on its way out the init
+        waits for locks that every fork takes. So first its process group, which the kernel signals in one go, and
+        then whatever has left the group, one by one; who has a SIGKILL pending does not fork.
+        """
+        with self._lock:
             # Never bwrap itself: at the wrong moment that would leave an init behind that waits for it for ever.
             self._doomed = True
-            if self._init_handle >= 0:
+            if self._init is None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._init, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init_handle, signal.SIGKILL)
+        self.inspect(_kill)
 
     def wait(self) -> Ended:
         """Returns when nothing is left of it. To be called once, after `read_until_end`."""
@@ -207,8 +218,23 @@ def _procfs_of(init: int) -> int:
 
 def _terminate(procfs: int) -> bool:
     for name in pids(procfs):
-        # The kernel takes a folder of /proc for a handle of the process: there is no pid to mistake.
-        with contextlib.suppress(OSError), opened(name, os.O_RDONLY | os.O_DIRECTORY, procfs) as handle:
-            signal.pidfd_send_signal(handle, signal.SIGTERM)
-            signal.pidfd_send_signal(handle, signal.SIGCONT)
+        _signal(procfs, name, signal.SIGTERM, signal.SIGCONT)
     return True
+
+
+def _kill(procfs: int) -> None:
+    done: set[str] = set()
+    for _ in range(KILL_ROUNDS):
+        left = set(pids(procfs)) - done
+        if not left:
+            return
+        for name in left:
+            _signal(procfs, name, signal.SIGKILL)
+        done |= left
+
+
+def _signal(procfs: int, name: str, *numbers: signal.Signals) -> None:
+    """By its folder in /proc, which the kernel takes for a handle of the process: there is no pid to mistake."""
+    with contextlib.suppress(OSError), opened(name, os.O_RDONLY | os.O_DIRECTORY, procfs) as handle:
+        for number in numbers:
+            signal.pidfd_send_signal(handle, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -34,6 +35,7 @@ class Record:
     written_seen: int = 0
     written_gone: int = 0
     memory: int = 0
+    next_measure: float = 0.0
 
     def written(self, now: int) -> int:
         """Bytes in all, those of processes that nobody waited for included: their share is missing from one look on."""
@@ -65,6 +67,13 @@ def has_room(places: Sequence[Path], free: int) -> bool:
     return True
 
 
+def _outrun_fork_bombs() -> None:
+    """For root, whose processes the kernel does not count: thousands that want to run must not keep this thread from
+    ending them. A normal user may not do this, and there the kernel keeps the number down."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+
+
 class Supervisor:
     def __init__(
         self,
@@ -80,13 +89,14 @@ class Supervisor:
         self._clock = clock
         self._changed = threading.Condition()
         self._records: dict[Job, Record] = {}
-        self._new: list[Job] = []
         self._closed = False
         self._thread = spawn("jobs-supervisor", self._run)
 
     def add(self, job: Job) -> None:
+        """When it has begun. Cheap: the first look comes a moment later, when most commands have ended."""
+        record = Record(job, usage.machine().shared)
         with self._changed:
-            self._new.append(job)
+            self._records[job] = record
             self._changed.notify()
 
     def close(self) -> None:
@@ -96,41 +106,40 @@ class Supervisor:
         self._thread.join(1.0)
 
     def _run(self) -> None:
-        pause = TICK_S
+        _outrun_fork_bombs()
         tidied = self._clock()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._new, pause if self._records else IDLE_S)
+                self._changed.wait_for(lambda: self._closed or self._records, IDLE_S)
+                self._changed.wait_for(lambda: self._closed, TICK_S if self._records else 0)
                 if self._closed:
                     return
-                new, self._new = self._new, []
+                self._records = {job: record for job, record in self._records.items() if job.state != "done"}
+                records = list(self._records.values())
             before = self._clock()
             try:
-                self._look(new, before)
+                self._look(records, before)
             except Exception:
                 log.exception("A defect in the look at the running jobs")
             if before - tidied >= IDLE_S:
                 tidied = before
                 self._housekeeping()
-            # At most a tenth of one core, however many processes there are to look at.
-            pause = min(0.5, max(TICK_S, 9 * (self._clock() - before)))
 
-    def _look(self, new: list[Job], now: float) -> None:
+    def _look(self, records: list[Record], now: float) -> None:
+        if not records:
+            return
         machine = usage.machine()
-        for job in new:
-            self._records[job] = Record(job, machine.shared)
-        for job in [job for job in self._records if job.state == "done"]:
-            del self._records[job]
-        for record in self._records.values():
+        for record in records:
             record.job.tick(now)
-            self._judge(record, machine)
-        if self._records and machine.available < machine.memory * SPARE_MEMORY:
-            max(self._records.values(), key=lambda record: record.memory).job.end("memory")
-        if self._records and not has_room(self._places, self._settings.free_disk):
-            for job in self._records:
-                job.end("disk")
+            if not record.job.killed:
+                self._judge(record, machine, self._clock())
+        if machine.available < machine.memory * SPARE_MEMORY:
+            max(records, key=lambda record: record.memory).job.end("memory")
+        if not has_room(self._places, self._settings.free_disk):
+            for record in records:
+                record.job.end("disk")
 
-    def _judge(self, record: Record, machine: Machine) -> None:
+    def _judge(self, record: Record, machine: Machine, now: float) -> None:
         if record.job.process is None:
             return
         grown = max(0, machine.shared - record.shared_before)
@@ -139,7 +148,11 @@ class Supervisor:
             names = usage.pids(procfs)
             if len(names) > self._settings.processes:
                 return "processes"
+            if now < record.next_measure:
+                return ""
             seen = usage.measure(procfs, names)
+            # At most a tenth of one core, however many processes there are to look at.
+            record.next_measure = now + 10 * (self._clock() - now)
             record.job.saw(seen)
             # Costly, and not a job's own: asked for only when the machine's has grown while the job ran.
             shared = min(grown, usage.shared_memory(procfs, names)) if grown > self._settings.memory // 4 else 0
