@@ -154,7 +154,7 @@ def append(path: Path, text: str) -> None:
 
 def sandbox_cost(client: AgentConnection, times: int) -> Iterator[Row]:
     """Interleaved, so that both see the same machine."""
-    bare = [str(candidates()[0].path), "--ro-bind", "/", "/", "true"]
+    bare = [str(candidates()[0]), "--ro-bind", "/", "/", "true"]
     direct, through = [], []
     for number in range(times + 1):
         started = time.perf_counter()
