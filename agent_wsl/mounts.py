@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+SET_ASIDE = 1000
+"""Names that are tried."""
 
 
 class Kind(Enum):
@@ -46,22 +52,53 @@ class Descriptors:
         return str(self.numbers[-1])
 
     def path(self, path: Path) -> str:
-        """Follows no symbolic link anywhere: a command that runs already may put one in the way. Raises OSError."""
-        number = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for part in path.parts[1:]:
-                below = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=number)
-                os.close(number)
-                number = below
-        except OSError:
-            os.close(number)
-            raise
-        self.numbers.append(number)
-        return str(number)
+        self.numbers.append(open_path(path))
+        return str(self.numbers[-1])
 
     def close(self) -> None:
         while self.numbers:
             os.close(self.numbers.pop())
+
+
+def open_path(path: Path) -> int:
+    """Follows no symbolic link anywhere: a command that runs already may put one in the way. Raises OSError."""
+    number = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in path.parts[1:]:
+            below = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=number)
+            os.close(number)
+            number = below
+        if stat.S_ISLNK(os.fstat(number).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    except OSError:
+        os.close(number)
+        raise
+    return number
+
+
+@contextmanager
+def parent_of(path: Path) -> Iterator[int]:
+    """A descriptor of the directory that `path` lies in. Raises OSError."""
+    number = open_path(path.parent)
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
+def set_aside(path: Path) -> str:
+    """Renames what is there; the new name, or "" when there is nothing. Raises OSError."""
+    with parent_of(path) as directory:
+        for number in range(1, SET_ASIDE):
+            name = f"{path.name}.from-job" + (f"-{number}" if number > 1 else "")
+            try:
+                os.stat(name, dir_fd=directory, follow_symlinks=False)
+            except FileNotFoundError:
+                with suppress(FileNotFoundError):
+                    os.rename(path.name, name, src_dir_fd=directory, dst_dir_fd=directory)
+                    return name
+                return ""
+    raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 def options(mounts: Iterable[Mount], opened: Descriptors) -> list[str]:

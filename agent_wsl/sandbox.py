@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,14 +21,26 @@ from agent_wsl import bwrap, skeleton
 from agent_wsl.config import JobSettings, SandboxSettings
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.mounts import Descriptors, Kind, Mount, options
+from agent_wsl.guarded import Guard, arranged, find
+from agent_wsl.mounts import Descriptors, options, set_aside
 from agent_wsl.protocol import SandboxState
 from agent_wsl.seccomp import FilterUnavailable, build_filter
 
-PRLIMIT = "/usr/bin/prlimit"
+DASH = "/usr/bin/dash"
+DASH_BLOCK = 512
+"""Bytes; what its `ulimit -f` counts in."""
+CPU_GRACE_S = 5
+"""Between SIGXCPU and SIGKILL."""
 PROBE_TIMEOUT_S = 20.0
 OPEN_FILES = 8192
-"""At most; the soft limit stays at 1024, as programs with select() expect."""
+"""The soft limit stays at 1024, as programs with select() expect."""
+MOUNTS = 400
+TOO_MANY = (
+    f"The allowed directories hold more than {MOUNTS} places that must be guarded from commands "
+    "(repositories, .env, .vscode and the like): allow smaller directories, or delete what a command has made."
+)
+FRESH = 20.0
+"""What was found counts for so many times as long as the search took."""
 PROOF = ("Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000")
 """What /proc/self/status must say inside."""
 
@@ -43,6 +58,7 @@ class Prepared:
     """For bubblewrap itself; what commands see is part of the options."""
     pass_fds: tuple[int, ...]
     _opened: Descriptors
+    _absent: list[Path]
 
     def __enter__(self) -> Prepared:
         return self
@@ -50,14 +66,59 @@ class Prepared:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._opened.close()
 
-    def finish(self) -> None:
-        """Takes away what stood in the roots for the length of the job. May be called twice."""
+    def finish(self) -> tuple[str, ...]:
+        """To be called when the job has ended. Sets aside what it made of the places that others would run
+        (`guarded`); the new names. A second call does nothing."""
+        moved = []
+        while self._absent:
+            path = self._absent.pop()
+            if os.path.lexists(path):
+                with suppress(OSError):
+                    moved.append(str(path.with_name(set_aside(path))))
+        return tuple(moved)
+
+
+class Finder:
+    """Remembers what was found, while the search would cost more than it is worth."""
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        read_only: Sequence[Path],
+        hidden: Sequence[Path],
+        clock: Callable[[], float],
+    ) -> None:
+        self._what = roots, read_only, hidden
+        self._clock = clock
+        self._guard: Guard | None = None
+        self._until = 0.0
+
+    def guard(self) -> Guard:
+        now = self._clock()
+        if self._guard is None or now >= self._until or not self._guard.unchanged():
+            self._guard = find(*self._what)
+            end = self._clock()
+            self._until = end + FRESH * (end - now)
+        return self._guard
 
 
 class Sandbox:
-    def __init__(self, roots: Sequence[Path], settings: SandboxSettings, jobs: JobSettings) -> None:
-        """Probes at once: runs real commands, for a second at most on a machine that works."""
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        settings: SandboxSettings,
+        jobs: JobSettings,
+        hidden: Sequence[Path] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Probes at once: runs real commands, for a second at most on a machine that works.
+
+        `roots` are resolved. `hidden`: what commands must not see where it lies in a root (the audit log).
+        """
         self._roots = tuple(roots)
+        self._read_only = tuple(dict.fromkeys(path.resolve() for path in settings.read_only))
+        own = (Path(__file__).resolve().parent, Path(sys.prefix).resolve())
+        self._finder = Finder(self._roots, (*self._read_only, *own), [path.resolve() for path in hidden], clock)
         self._settings = settings
         self._jobs = jobs
         self._ids = _ids()
@@ -137,9 +198,16 @@ class Sandbox:
         return done.stdout.strip().removeprefix("bubblewrap ")
 
     def _prepare(self, argv: Sequence[str], cwd: str) -> Prepared:
+        if "\0" in cwd:
+            # It would end the word, and what follows would be taken as options.
+            raise Refusal(ErrorCode.BAD_REQUEST, "The name of a directory cannot hold a NUL character.")
         opened = Descriptors()
         try:
-            words = [*self._fixed, *options(self._mounts(), opened), "--chdir", cwd]
+            guard = self._finder.guard()
+            mounts = arranged(self._roots, self._read_only, guard)
+            if len(mounts) > MOUNTS:
+                raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, TOO_MANY)
+            words = [*self._fixed, *options(mounts, opened), "--chdir", cwd]
             words += ["--seccomp", opened.data(self._filter, "seccomp")]
             arguments = opened.data("\0".join([*words, ""]).encode("utf-8", "surrogateescape"), "bwrap")
         except OSError as error:
@@ -148,19 +216,14 @@ class Sandbox:
                 ErrorCode.SANDBOX_UNAVAILABLE,
                 f"An allowed directory cannot be opened ({error.strerror}): restart the agent if it was moved.",
             ) from None
-        line = (self._bwrap, "--args", arguments, "--", PRLIMIT, *self._limits, "--", *argv)
-        return Prepared(line, {}, tuple(opened.numbers), opened)
-
-    def _mounts(self) -> list[Mount]:
-        return [Mount(root, Kind.WRITABLE) for root in self._roots] + [
-            Mount(path.resolve(), Kind.READ_ONLY) for path in self._settings.read_only
-        ]
+        line = (self._bwrap, "--args", arguments, "--", DASH, "-c", self._limits, "sandbox", *argv)
+        return Prepared(line, {}, tuple(opened.numbers), opened, list(guard.absent))
 
     def _fixed_options(self) -> list[str]:
         """Those that are the same for every command; makes the bare tree that they begin with."""
         top = Path(self._folder.name, "root")
         top.mkdir(exist_ok=True)
-        skeleton.build(top, [*self._roots, *(p.resolve() for p in self._settings.read_only)], self._ids)
+        skeleton.build(top, [*self._roots, *self._read_only], self._ids)
         uid, gid = self._ids
         words = ["--unshare-all", "--unshare-user", "--uid", f"{uid}", "--gid", f"{gid}", "--cap-drop", "ALL"]
         words += ["--share-net"] if self._settings.network else []
@@ -180,7 +243,7 @@ class Sandbox:
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PATH": ":".join([*skeleton.tool_paths(self._settings.read_only), skeleton.PATH]),
+            "PATH": ":".join([*skeleton.tool_paths(self._read_only), skeleton.PATH]),
             "HOME": skeleton.HOME, "USER": skeleton.USER, "LOGNAME": skeleton.USER, "SHELL": "/bin/bash",
             "LANG": "C.UTF-8", "TERM": "dumb", "TMPDIR": "/tmp",  # noqa: S108
             **self._settings.environment,
@@ -193,11 +256,22 @@ def _ids() -> tuple[int, int]:
     return (uid, os.getgid()) if uid else (skeleton.FIRST_ID, skeleton.FIRST_ID)
 
 
-def _limits(jobs: JobSettings) -> tuple[str, ...]:
-    """No limit of the address space: node, Java, Go and sanitizers reserve far more than they use."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    most = OPEN_FILES if files == resource.RLIM_INFINITY else min(files, OPEN_FILES)
-    return (
-        f"--nproc={jobs.processes}", f"--cpu={jobs.cpu_s}", f"--fsize={jobs.file_size}", "--core=0",
-        f"--nofile={min(1024, most)}:{most}",
-    )  # fmt: skip
+def _limits(jobs: JobSettings) -> str:
+    """The line of shell that sets them, since bubblewrap cannot. dash, as it starts in half the time of prlimit.
+
+    No limit of the address space: node, Java, Go and sanitizers reserve far more than they use. The limit of processes
+    counts inside the sandbox alone (Linux 5.14), and never for root.
+    """
+    cpu, size, processes = jobs.cpu_s, jobs.file_size // DASH_BLOCK, jobs.processes
+    words = [
+        f"-S -t {_at_most(resource.RLIMIT_CPU, cpu)}", f"-H -t {_at_most(resource.RLIMIT_CPU, cpu + CPU_GRACE_S)}",
+        f"-f {_at_most(resource.RLIMIT_FSIZE, size * DASH_BLOCK) // DASH_BLOCK}",
+        f"-p {_at_most(resource.RLIMIT_NPROC, processes)}", "-c 0",
+        f"-S -n {_at_most(resource.RLIMIT_NOFILE, 1024)}", f"-H -n {_at_most(resource.RLIMIT_NOFILE, OPEN_FILES)}",
+    ]  # fmt: skip
+    return " && ".join(f"ulimit {word}" for word in words) + ' && exec "$@"'
+
+
+def _at_most(limit: int, value: int) -> int:
+    hard = resource.getrlimit(limit)[1]
+    return value if hard == resource.RLIM_INFINITY else min(hard, value)
