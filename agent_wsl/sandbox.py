@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 
 from agent_wsl import bwrap, skeleton
+from agent_wsl.binds import Descriptors, options, set_aside
 from agent_wsl.config import JobSettings, SandboxSettings
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
 from agent_wsl.guarded import Guard, arranged, find
-from agent_wsl.mounts import Descriptors, options, set_aside
 from agent_wsl.protocol import SandboxState
 from agent_wsl.seccomp import FilterUnavailable, build_filter
 

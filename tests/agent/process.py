@@ -90,7 +90,7 @@ def environment(root: Path, other: Path, state: Path, **settings: str) -> dict[s
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[AgentProcess]:
+def running(folder: Path, port: int = 0, **settings: str) -> Iterator[AgentProcess]:
     """An agent with its own two roots under `folder`. `settings` are added to its environment."""
     root, other, outside, state = (folder / name for name in ("allowed", "other", "outside", "state"))
     for path in (root, other, outside):
@@ -99,7 +99,7 @@ def running(folder: Path, **settings: str) -> Iterator[AgentProcess]:
     errors = folder / "stderr.txt"
     with errors.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "agent_wsl", "--port", "0"],
+            [sys.executable, "-m", "agent_wsl", "--port", str(port)],
             env=environment(root, other, state, **settings),
             cwd=folder,
             stdout=subprocess.PIPE,

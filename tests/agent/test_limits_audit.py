@@ -13,7 +13,7 @@ from agent_wsl.audit import Audit
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal, StateError
 from agent_wsl.limits import ALL_USERS, RateLimits
-from agent_wsl.protocol import Hello, ListDir, ReadFile, Run
+from agent_wsl.protocol import ListDir, ReadFile, Run
 from tests.agent.process import KEY, running
 
 
@@ -79,7 +79,7 @@ def test_the_audit_log_tells_who_what_and_how_it_ended(tmp_path: Path) -> None:
         agent.refused(Run(argv=("curl", "-H", f"Authorization: Bearer {KEY}", "token=hunter2hunter2")), "bob")
         state = agent.state
     log = entries(state)
-    assert [entry["call"] for entry in log][0] == "start"
+    assert log[0]["call"] == "start"
     assert log[-1]["call"] == "stop"
     read, denied = [entry for entry in log if entry["call"] == "read_file"]
     assert (read["user"], read["target"], read["result"]) == ("ann", "notes.txt", "ok")
@@ -113,18 +113,16 @@ def test_a_log_that_cannot_be_written_is_said_at_start(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_refuses_commands_and_nothing_else(tmp_path: Path) -> None:
+    """/dev/full in the place of the log: every write says that there is no room."""
     with running(tmp_path) as agent:
-        assert agent.call(Hello()).version == 1
-    full = Path("/dev/full")
-    audit = Audit(tmp_path / "audit.jsonl", [])
-    audit._handler.close()
-    audit._handler.baseFilename = str(full)
-    audit._handler.maxBytes = 0
-    audit._handler.stream = full.open("a", encoding="utf-8")
-    assert not audit.write("a", "run", "x", "ok", 0.1)
-    audit._handler.stream = (tmp_path / "audit.jsonl").open("a", encoding="utf-8")
-    assert audit.write("a", "run", "x", "ok", 0.1)
-    audit.close()
+        state = agent.state
+    (state / "audit.jsonl").unlink()
+    (state / "audit.jsonl").symlink_to("/dev/full")
+    with running(tmp_path) as agent:
+        refusal = agent.refused(Run(argv=("ls",)))
+        assert refusal.code == "disk_full"
+        assert "make room" in refusal.message
+        assert agent.call(ListDir(".")).path == str(agent.root)
 
 
 def test_it_rotates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
