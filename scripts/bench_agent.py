@@ -154,23 +154,29 @@ def append(path: Path, text: str) -> None:
 
 def sandbox_cost(client: AgentConnection, times: int) -> Iterator[Row]:
     """Interleaved, so that both see the same machine."""
-    bare = [str(candidates()[0].path), "--ro-bind", "/", "/", "true"]
-    direct, through = [], []
-    for number in range(times + 1):
+    bare = [str(candidates()[0]), "--ro-bind", "/", "/"]
+    alone = [*bare, "true"]
+    isolated = [*bare, "--unshare-all", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "true"]  # noqa: S108
+    direct: list[list[float]] = [[], []]
+    through = []
+    for _ in range(times + 1):
+        for values, command in zip(direct, (alone, isolated), strict=True):
+            started = time.perf_counter()
+            subprocess.run(command, check=True)
+            values.append((time.perf_counter() - started) * 1000)
         started = time.perf_counter()
-        subprocess.run(bare, check=True)
-        middle = time.perf_counter()
         job = client.call("bench", protocol.Run(argv=("true",)))
         status = client.call("bench", protocol.GetJob(job.job_id, 20.0))
         ended = time.perf_counter()
         if status.state != "done" or status.exit_code != 0:
             sys.exit(f"`run true` ended with {status}.")
-        if number:
-            direct.append((middle - started) * 1000)
-            through.append((ended - middle) * 1000)
-    yield spread("bare bwrap true", direct)
-    yield spread("run true, until its status is known", through)
-    yield single("ratio of the medians", percentile(through, 0.5) / percentile(direct, 0.5), "", "wanted: 2 at most")
+        through.append((ended - started) * 1000)
+    middle = [percentile(values[1:], 0.5) for values in (*direct, through)]
+    yield spread("bare bwrap true, isolating nothing", direct[0][1:])
+    yield spread("bare bwrap true, with its namespaces", direct[1][1:], note="--unshare-all --proc --dev --tmpfs")
+    yield spread("run true, until its status is known", through[1:])
+    yield single("ratio to bwrap with its namespaces", middle[2] / middle[1], "", "wanted: 2 at most")
+    yield single("ratio to bwrap isolating nothing", middle[2] / middle[0], "")
 
 
 def throughput(client: AgentConnection, name: str) -> Row:
