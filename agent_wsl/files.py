@@ -13,7 +13,7 @@ from agent_wsl.errors import Refusal
 from agent_wsl.names import shown
 from agent_wsl.protocol import Entry, FileText, ListDir, Listing, ReadFile
 from agent_wsl.root import Opened, Roots
-from agent_wsl.text import HEAD, Decoder, encoding_of, pieces
+from agent_wsl.text import HEAD, Decoder, encoding_of, json_length, pieces
 
 LISTED = MAX_REPLY // 2
 """Bytes of JSON that the names of one listing may take."""
@@ -194,11 +194,6 @@ def _listing(directory: Opened, limit: int) -> Listing:
                 break
             kept.append(_entry(entry))
     return Listing(directory.path, tuple(kept), total - len(kept))
-
-
-def json_length(text: str) -> int:
-    """Bytes that a string takes in ASCII JSON, at most."""
-    return len(text) + 2 if text.isascii() and text.isprintable() else 12 * len(text) + 2
 
 
 def _entry(entry: os.DirEntry[str]) -> Entry:

@@ -82,6 +82,11 @@ class Rules:
             if kept:
                 self._parts.append((automaton, kept))
 
+    @property
+    def usable(self) -> bool:
+        """Whether any rule was left."""
+        return bool(self._parts)
+
     def verdict(self, path: bytes) -> bool | None:
         """True: ignored; False: expressly not; None: no rule speaks of it. The last rule that matches decides."""
         for automaton, kept in reversed(self._parts):

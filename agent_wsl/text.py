@@ -45,6 +45,11 @@ def pieces(descriptor: int, start: int, most: int) -> Iterator[bytes]:
         yield data
 
 
+def json_length(text: str) -> int:
+    """Bytes that a string takes in ASCII JSON, at most."""
+    return len(text) + 2 if text.isascii() and text.isprintable() else 12 * len(text) + 2
+
+
 class Decoder:
     """Decodes piece after piece and knows where it is, for the error message."""
 

@@ -45,6 +45,7 @@ class Lane:
         self._connect = connect
         self._backoff = backoff
         self._connection: AgentConnection | None = None
+        self._calling = False
         self._closed = False
 
     async def connect(self) -> None:
@@ -68,12 +69,14 @@ class Lane:
         """One at a time, when connected. Raises Refusal and Unreachable; the next call starts afresh in any case."""
         if self._connection is None:
             raise Unreachable("There is no connection to the agent.")
+        self._calling = True
         try:
             return await self._worker.run(self._connection.call, user, call, deadline_s)
         except (Unreachable, asyncio.CancelledError):
-            # Cancelled: the thread is in the middle of the call, and ending the connection ends the call.
             self._forget()
             raise
+        finally:
+            self._calling = False
 
     def _opened(self) -> AgentConnection:
         connection = self._connect()
@@ -83,9 +86,12 @@ class Lane:
         return connection
 
     def _forget(self) -> None:
-        if self._connection:
+        if self._connection and self._calling:
+            # The thread is in the middle of the call: it wakes, and closes the connection itself.
             self._connection.abort()
-            self._connection = None
+        elif self._connection:
+            self._connection.close()
+        self._connection = None
 
     def close(self) -> None:
         """Ends a call in progress, then the thread. Blocks for as long as a connection is just being opened."""

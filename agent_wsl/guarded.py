@@ -1,0 +1,252 @@
+"""What commands may not change, or not even read, inside the allowed directories.
+
+Programs of the user run these without being asked to: git its hooks and what its configuration names, shells, editors
+and direnv their files. And `.env` holds keys. What holds, and what does not:
+
+- What is found is mounted read-only; hidden files are empty. A mounted name cannot be renamed or deleted, and of a
+  repository neither `.git` nor a directory above it can be, so nothing else takes its place.
+- `.git/hooks` is made where it is missing. Other things that are missing at the start (`.vscode`, `.idea`, `.envrc` at
+  the top of a root or of a repository, and a `commondir`, which would lead git to other hooks) can be made by a job;
+  when it ends they are set aside under another name. In between they can be seen from outside.
+- A symbolic link cannot be mounted over: what it leads to is guarded, it itself can be replaced. A repository whose
+  hooks or configuration are links is read-only; a directory whose `.git` is a link is, too.
+- A repository that a job makes (clone, init) is the job's own. So is what lies deeper than DEPTH.
+- While a job runs, a file that somebody outside replaces by renaming (as editors save) loses its mount: a new `.env`
+  can then be read, by that job.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent_wsl.binds import Kind, Mount, parent_of
+
+DEPTH = 4
+"""Directories below a root that are looked into."""
+DIRECTORIES = 3000
+"""Looked into, in all roots together; the outer ones first."""
+REPOSITORIES = 16
+"""Guarded part by part; of any further one, the whole of `.git` is read-only."""
+SEEN = 200
+CONFIG_BYTES = 1 << 18
+
+FOLDERS = frozenset({".vscode", ".idea", ".husky", ".claude", ".cursor"})
+FILES = frozenset({
+    ".envrc", ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile", ".zshrc",
+    ".zprofile", ".zshenv", ".zlogin", ".zlogout", ".gitconfig", ".npmrc", ".yarnrc", ".yarnrc.yml",
+    ".inputrc", ".vimrc", ".exrc", ".nvimrc", ".tmux.conf", ".mcp.json",
+})  # fmt: skip
+WATCHED = (".envrc", ".vscode", ".idea", ".claude", ".cursor")
+"""Where missing."""
+PLAIN_ENV = frozenset({".env.example", ".env.sample", ".env.template", ".env.dist"})
+SECRET_FILES = frozenset({".netrc", ".git-credentials", ".pypirc", ".pgpass", ".htpasswd"})
+SECRET_FOLDERS = (
+    ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gh", ".config/gcloud", ".password-store",
+    ".local/share/keyrings", ".mozilla", ".config/google-chrome", ".config/chromium",
+)  # fmt: skip
+"""At the top of a root, for one that is a home directory."""
+PRUNED = frozenset({
+    "node_modules", "__pycache__", ".venv", "venv", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache",
+    "target", ".gradle", ".cache",
+})  # fmt: skip
+NAMED_PATH = re.compile(r"^\s*(hookspath|path)\s*=\s*\"?([^\"\n#;]+)", re.IGNORECASE | re.MULTILINE)
+"""`core.hooksPath` and `include.path`."""
+
+
+@dataclass(slots=True)
+class Guard:
+    mounts: dict[Path, Kind] = field(default_factory=dict)
+    absent: list[Path] = field(default_factory=list)
+    """To be set aside when a job has made them."""
+    seen: dict[Path, int] = field(default_factory=dict)
+    """Roots and directories directly in them (SEEN of them), with the times of their last change (ns)."""
+
+    def add(self, path: Path, kind: Kind) -> None:
+        """The stronger one counts: hidden, then read-only, then writable."""
+        strength = (Kind.WRITABLE, Kind.READ_ONLY, Kind.EMPTY_FILE, Kind.EMPTY_DIRECTORY)
+        if path not in self.mounts or strength.index(self.mounts[path]) < strength.index(kind):
+            self.mounts[path] = kind
+
+    def unchanged(self) -> bool:
+        """Nothing was made or deleted in the outer directories since. (Those further in can have changed.)"""
+        try:
+            return all(path.stat().st_mtime_ns == time for path, time in self.seen.items())
+        except OSError:
+            return False
+
+
+def is_secret(name: str) -> bool:
+    """`.env`, `.env.local`, ..., but not the examples."""
+    return name in SECRET_FILES or ((name == ".env" or name.startswith(".env.")) and name not in PLAIN_ENV)
+
+
+def find(roots: Sequence[Path], read_only: Sequence[Path] = (), hidden: Sequence[Path] = ()) -> Guard:
+    """Looks through the roots. `read_only` and `hidden` count where they lie in a root. Resolved paths all."""
+    search = _Search(roots)
+    for path in read_only:
+        search.pinned(path, Kind.READ_ONLY)
+    for path in hidden:
+        search.pinned(path, Kind.EMPTY_DIRECTORY if path.is_dir() else Kind.EMPTY_FILE)
+    search.walk()
+    return search.guard
+
+
+def arranged(roots: Sequence[Path], read_only: Sequence[Path], guard: Guard) -> list[Mount]:
+    """Without what an outer mount makes superfluous, and without a writable one inside a read-only one."""
+    kinds = {path: kind for path, kind in guard.mounts.items() if path not in roots or kind is not Kind.WRITABLE}
+    fixed = {**dict.fromkeys(read_only, Kind.READ_ONLY), **dict.fromkeys(roots, Kind.WRITABLE)}
+    firm = {**fixed, **{path: kind for path, kind in kinds.items() if kind is not Kind.WRITABLE}}
+    mounts = [Mount(path, kind) for path, kind in fixed.items() if path not in kinds]
+    for path, kind in kinds.items():
+        outer = next((firm[parent] for parent in path.parents if parent in firm), Kind.WRITABLE)
+        if outer is Kind.WRITABLE or (outer is Kind.READ_ONLY and kind in (Kind.EMPTY_FILE, Kind.EMPTY_DIRECTORY)):
+            mounts.append(Mount(path, kind))
+    return mounts
+
+
+class _Search:
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self.guard = Guard()
+        self._roots = roots
+        self._fine = 0
+
+    def root_of(self, path: Path) -> Path | None:
+        """The innermost."""
+        return max((r for r in self._roots if path.is_relative_to(r)), key=lambda r: len(r.parts), default=None)
+
+    def pinned(self, path: Path, kind: Kind) -> None:
+        """Neither it nor a directory between it and its root can be renamed."""
+        root = self.root_of(path)
+        if root is None or not os.path.lexists(path):
+            return
+        if path.is_symlink():
+            self.pinned(path.parent, Kind.READ_ONLY)
+            return
+        for parent in path.parents:
+            if parent == root or not parent.is_relative_to(root):
+                break
+            self.guard.add(parent, Kind.WRITABLE)
+        self.guard.add(path, kind)
+
+    def walk(self) -> None:
+        queue = deque((root, 0) for root in self._roots)
+        for root in self._roots:
+            self._absent(root)
+            for name in SECRET_FOLDERS:
+                if (root / name).is_dir() and (root / name).resolve() == root / name:
+                    self.guard.add(root / name, Kind.EMPTY_DIRECTORY)
+        budget = DIRECTORIES
+        while queue and budget:
+            budget -= 1
+            folder, depth = queue.popleft()
+            with suppress(OSError):
+                if depth <= 1 and len(self.guard.seen) < SEEN:
+                    self.guard.seen[folder] = folder.stat().st_mtime_ns
+                with os.scandir(folder) as entries:
+                    below = [e for e in entries if self._entry(folder, e)]
+                if depth < DEPTH:
+                    queue.extend((folder / entry.name, depth + 1) for entry in below)
+
+    def _entry(self, folder: Path, entry: os.DirEntry[str]) -> bool:
+        """True for a directory to look into."""
+        name = entry.name
+        if name == ".git":
+            self._repository(folder, entry)
+            return False
+        if name in FOLDERS or name in FILES or is_secret(name):
+            self._place(folder / name, entry)
+        return name not in PRUNED and name not in FOLDERS and entry.is_dir(follow_symlinks=False)
+
+    def _place(self, path: Path, entry: os.DirEntry[str]) -> None:
+        if entry.is_symlink():
+            path = path.resolve()
+            if self.root_of(path) is None or not path.exists():
+                return
+        regular = path.is_file()
+        if is_secret(entry.name):
+            if regular:
+                self.guard.add(path, Kind.EMPTY_FILE)
+        elif regular or path.is_dir():
+            self.guard.add(path, Kind.READ_ONLY)
+
+    def _absent(self, folder: Path) -> None:
+        for name in WATCHED:
+            if not os.path.lexists(folder / name) and folder / name not in self.guard.absent:
+                self.guard.absent.append(folder / name)
+
+    def _repository(self, folder: Path, entry: os.DirEntry[str]) -> None:
+        git = folder / ".git"
+        if entry.is_symlink():
+            self.pinned(folder, Kind.READ_ONLY)
+            return
+        self._fine += 1
+        if not entry.is_dir(follow_symlinks=False) or self._fine > REPOSITORIES:
+            self.pinned(git, Kind.READ_ONLY)
+            return
+        self._absent(folder)
+        if not self._git_directory(git, folder):
+            return
+        for inner in _git_directories(git / "modules", DEPTH):
+            self._git_directory(inner, inner)
+        for worktree in _folders(git / "worktrees"):
+            for name in ("commondir", "gitdir", "config.worktree"):
+                self.pinned(worktree / name, Kind.READ_ONLY)
+
+    def _git_directory(self, git: Path, folder: Path) -> bool:
+        """False when all of it is read-only."""
+        hooks, config = git / "hooks", git / "config"
+        if not os.path.lexists(hooks):
+            with suppress(OSError), parent_of(hooks) as directory:
+                os.mkdir("hooks", dir_fd=directory)
+        parts = [hooks, config, git / "config.worktree", git / "commondir"]
+        links = any(part.is_symlink() for part in (*parts, git / "modules", git / "worktrees"))
+        if links or not (hooks.is_dir() and config.is_file()):
+            self.pinned(git, Kind.READ_ONLY)
+            return False
+        self.pinned(git, Kind.WRITABLE)
+        text = _text(config)
+        if "worktreeconfig" in text.lower():
+            with suppress(OSError), parent_of(git / "config.worktree") as directory:
+                flags = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                os.close(os.open("config.worktree", flags, 0o644, dir_fd=directory))
+        for part in parts:
+            self.pinned(part, Kind.READ_ONLY)
+        for key, value in NAMED_PATH.findall(text):
+            named = ((folder if key.lower() == "hookspath" else git) / value.strip()).resolve()
+            if self.root_of(named) not in (None, named):
+                self.pinned(named, Kind.READ_ONLY)
+        if not os.path.lexists(git / "commondir"):
+            self.guard.absent.append(git / "commondir")
+        return True
+
+
+def _git_directories(folder: Path, depth: int) -> Iterator[Path]:
+    """Of submodules, whose names may have slashes."""
+    for inner in _folders(folder):
+        if (inner / "HEAD").is_file():
+            yield inner
+            yield from _git_directories(inner / "modules", depth - 1) if depth else ()
+        elif depth:
+            yield from _git_directories(inner, depth - 1)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [p for p in folder.iterdir() if stat.S_ISDIR(p.lstat().st_mode)]
+    except OSError:
+        return []
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(CONFIG_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,277 @@
+"""Commands in bubblewrap: nothing but the allowed directories, no network, no privileges, no way to talk to the host.
+
+Fails closed: without a bubblewrap that passes the probe, with the filter loaded, every command is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from agent_wsl import bwrap, skeleton
+from agent_wsl.binds import Descriptors, options, set_aside
+from agent_wsl.config import JobSettings, SandboxSettings
+from agent_wsl.envelope import ErrorCode
+from agent_wsl.errors import Refusal
+from agent_wsl.guarded import Guard, arranged, find
+from agent_wsl.protocol import SandboxState
+from agent_wsl.seccomp import FilterUnavailable, build_filter
+
+DASH = "/usr/bin/dash"
+DASH_BLOCK = 512
+"""Bytes; what its `ulimit -f` counts in."""
+CPU_GRACE_S = 5
+"""Between SIGXCPU and SIGKILL."""
+PROBE_TIMEOUT_S = 20.0
+OPEN_FILES = 8192
+"""The soft limit stays at 1024, as programs with select() expect."""
+MOUNTS = 400
+TOO_MANY = (
+    f"The allowed directories hold more than {MOUNTS} places that must be guarded from commands "
+    "(repositories, .env, .vscode and the like): allow smaller directories, or delete what a command has made."
+)
+FRESH = 20.0
+"""What was found counts for so many times as long as the search took."""
+PROOF = ("Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000")
+"""What /proc/self/status must say inside."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """One command line, to be started once, inside `with`. The block may end as soon as Popen has returned.
+
+    bubblewrap dies with the *thread* that starts it: that thread must live as long as the job.
+    Call `finish` when the job has ended.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    """For bubblewrap itself; what commands see is part of the options."""
+    pass_fds: tuple[int, ...]
+    _opened: Descriptors
+    _absent: list[Path]
+
+    def __enter__(self) -> Prepared:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._opened.close()
+
+    def finish(self) -> tuple[str, ...]:
+        """To be called when the job has ended. Sets aside what it made of the places that others would run
+        (`guarded`); the new names. A second call does nothing."""
+        moved = []
+        while self._absent:
+            path = self._absent.pop()
+            if os.path.lexists(path):
+                with suppress(OSError):
+                    moved.append(str(path.with_name(set_aside(path))))
+        return tuple(moved)
+
+
+class Finder:
+    """Remembers what was found, while the search would cost more than it is worth."""
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        read_only: Sequence[Path],
+        hidden: Sequence[Path],
+        clock: Callable[[], float],
+    ) -> None:
+        self._what = roots, read_only, hidden
+        self._clock = clock
+        self._guard: Guard | None = None
+        self._until = 0.0
+
+    def guard(self) -> Guard:
+        now = self._clock()
+        if self._guard is None or now >= self._until or not self._guard.unchanged():
+            self._guard = find(*self._what)
+            end = self._clock()
+            self._until = end + FRESH * (end - now)
+        return self._guard
+
+
+class Sandbox:
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        settings: SandboxSettings,
+        jobs: JobSettings,
+        hidden: Sequence[Path] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Probes at once: runs real commands, for a second at most on a machine that works.
+
+        `roots` are resolved. `hidden`: what commands must not see where it lies in a root (the audit log).
+        """
+        self._roots = tuple(roots)
+        self._read_only = tuple(dict.fromkeys(path.resolve() for path in settings.read_only))
+        own = (Path(__file__).resolve().parent, Path(sys.prefix).resolve())
+        self._finder = Finder(self._roots, (*self._read_only, *own), [path.resolve() for path in hidden], clock)
+        self._settings = settings
+        self._jobs = jobs
+        self._ids = _ids()
+        self._folder = tempfile.TemporaryDirectory(prefix="sidetone-sandbox-", ignore_cleanup_errors=True)
+        self._fixed: list[str] = []
+        self._limits = _limits(jobs)
+        self._bwrap = ""
+        self._filter = b""
+        self._state = SandboxState(False, "The sandbox has not been tried yet.", settings.network)
+        self.probe()
+
+    @property
+    def state(self) -> SandboxState:
+        return self._state
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+    def probe(self) -> SandboxState:
+        """Takes the first bubblewrap that runs a command under all options and the filter."""
+        works, detail = self._try_all()
+        self._state = SandboxState(works, detail, self._settings.network)
+        return self._state
+
+    def prepare(self, argv: Sequence[str], cwd: str) -> Prepared:
+        """`cwd` lies inside the roots. Raises Refusal(SANDBOX_UNAVAILABLE)."""
+        if not self._state.works:
+            raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, self._state.detail)
+        return self._prepare(argv, cwd)
+
+    def _try_all(self) -> tuple[bool, str]:
+        found = bwrap.candidates()
+        if not found:
+            return False, bwrap.missing()
+        try:
+            self._filter = self._filter or build_filter()
+            self._fixed = self._fixed or self._fixed_options()
+        except FilterUnavailable as error:
+            return False, str(error)
+        except OSError as error:
+            return False, f"The folder for temporary files cannot be written ({error.strerror}): free some room there."
+        complaints = []
+        for candidate in found:
+            self._bwrap = str(candidate)
+            complaint = self._try()
+            if not complaint:
+                version = self._version()
+                return True, f"bubblewrap {version} with a system call filter confines commands."
+            complaints.append(complaint)
+        self._bwrap = ""
+        return False, bwrap.diagnosis(complaints[-1])
+
+    def _try(self) -> str:
+        """Empty when a command ran and saw itself confined, else what bubblewrap said."""
+        try:
+            with self._prepare(["/bin/cat", "/proc/self/status"], str(self._roots[0])) as prepared:
+                done = subprocess.run(  # noqa: S603 - our own command line
+                    prepared.argv, env=prepared.env, pass_fds=prepared.pass_fds, stdin=subprocess.DEVNULL,
+                    capture_output=True, timeout=PROBE_TIMEOUT_S, check=False, text=True, errors="replace",
+                )  # fmt: skip
+            prepared.finish()
+        except Refusal as refusal:
+            return refusal.message
+        except OSError as error:
+            return f"{error.strerror}"
+        except subprocess.TimeoutExpired:
+            return f"no answer within {PROBE_TIMEOUT_S:g} s"
+        if done.returncode != 0:
+            return done.stderr or f"exit code {done.returncode}"
+        missing = [line for line in PROOF if line not in done.stdout]
+        return f"a command was not confined ({missing[0].split(':')[0]})" if missing else ""
+
+    def _version(self) -> str:
+        done = subprocess.run(  # noqa: S603 - our own command line
+            [self._bwrap, "--version"], env={}, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False, text=True
+        )
+        return done.stdout.strip().removeprefix("bubblewrap ")
+
+    def _prepare(self, argv: Sequence[str], cwd: str) -> Prepared:
+        if "\0" in cwd:
+            # It would end the word, and what follows would be taken as options.
+            raise Refusal(ErrorCode.BAD_REQUEST, "The name of a directory cannot hold a NUL character.")
+        opened = Descriptors()
+        try:
+            guard = self._finder.guard()
+            mounts = arranged(self._roots, self._read_only, guard)
+            if len(mounts) > MOUNTS:
+                raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, TOO_MANY)
+            words = [*self._fixed, *options(mounts, opened), "--chdir", cwd]
+            words += ["--seccomp", opened.data(self._filter, "seccomp")]
+            arguments = opened.data("\0".join([*words, ""]).encode("utf-8", "surrogateescape"), "bwrap")
+        except OSError as error:
+            opened.close()
+            raise Refusal(
+                ErrorCode.SANDBOX_UNAVAILABLE,
+                f"An allowed directory cannot be opened ({error.strerror}): restart the agent if it was moved.",
+            ) from None
+        line = (self._bwrap, "--args", arguments, "--", DASH, "-c", self._limits, "sandbox", *argv)
+        return Prepared(line, {}, tuple(opened.numbers), opened, list(guard.absent))
+
+    def _fixed_options(self) -> list[str]:
+        """Those that are the same for every command; makes the bare tree that they begin with."""
+        top = Path(self._folder.name, "root")
+        top.mkdir(exist_ok=True)
+        skeleton.build(top, [*self._roots, *self._read_only], self._ids)
+        uid, gid = self._ids
+        words = ["--unshare-all", "--unshare-user", "--uid", f"{uid}", "--gid", f"{gid}", "--cap-drop", "ALL"]
+        words += ["--share-net"] if self._settings.network else []
+        words += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--clearenv"]
+        for name, value in self._environment().items():
+            words += ["--setenv", name, value]
+        words += ["--ro-bind", str(top), "/", "--ro-bind", "/usr", "/usr"]
+        for path in skeleton.own_directories():
+            words += ["--ro-bind", path, path]
+        if self._settings.network:
+            words += ["--ro-bind", os.path.realpath("/etc/resolv.conf"), "/etc/resolv.conf"]
+        share = max(16 << 20, self._jobs.memory // 8)
+        words += ["--proc", "/proc", "--dev", "/dev"]
+        for path, size in (("/dev/shm", share), ("/tmp", 2 * share), (skeleton.HOME, 2 * share)):  # noqa: S108
+            words += ["--size", f"{size}", "--perms", "1777", "--tmpfs", path]
+        return [*words, "--remount-ro", "/dev", "--remount-ro", "/proc"]
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": ":".join([*skeleton.tool_paths(self._read_only), skeleton.PATH]),
+            "HOME": skeleton.HOME, "USER": skeleton.USER, "LOGNAME": skeleton.USER, "SHELL": "/bin/bash",
+            "LANG": "C.UTF-8", "TERM": "dumb", "TMPDIR": "/tmp",  # noqa: S108
+            **self._settings.environment,
+        }  # fmt: skip
+
+
+def _ids() -> tuple[int, int]:
+    """As whom commands run, in their own eyes. Not as root: tar and npm would try what only root can do."""
+    uid = os.getuid()
+    return (uid, os.getgid()) if uid else (skeleton.FIRST_ID, skeleton.FIRST_ID)
+
+
+def _limits(jobs: JobSettings) -> str:
+    """The line of shell that sets them, since bubblewrap cannot. dash, as it starts in half the time of prlimit.
+
+    No limit of the address space: node, Java, Go and sanitizers reserve far more than they use. The limit of processes
+    counts inside the sandbox alone (Linux 5.14), and never for root.
+    """
+    cpu, size, processes = jobs.cpu_s, jobs.file_size // DASH_BLOCK, jobs.processes
+    words = [
+        f"-S -t {_at_most(resource.RLIMIT_CPU, cpu)}", f"-H -t {_at_most(resource.RLIMIT_CPU, cpu + CPU_GRACE_S)}",
+        f"-f {_at_most(resource.RLIMIT_FSIZE, size * DASH_BLOCK) // DASH_BLOCK}",
+        f"-p {_at_most(resource.RLIMIT_NPROC, processes)}", "-c 0",
+        f"-S -n {_at_most(resource.RLIMIT_NOFILE, 1024)}", f"-H -n {_at_most(resource.RLIMIT_NOFILE, OPEN_FILES)}",
+    ]  # fmt: skip
+    return " && ".join(f"ulimit {word}" for word in words) + ' && exec "$@"'
+
+
+def _at_most(limit: int, value: int) -> int:
+    hard = resource.getrlimit(limit)[1]
+    return value if hard == resource.RLIM_INFINITY else min(hard, value)
