@@ -12,12 +12,15 @@ from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
 from agent_wsl.protocol import Change
 from agent_wsl.rules import Rules
-from agent_wsl.tree import MOST_ENTRIES, Place, Tree, Unknown, untouched
+from agent_wsl.tree import MOST_ENTRIES, Later, Place, Tree, Unknown, untouched
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 256
 """Paths looked at before the next events are read, so that the kernel's queue does not run over."""
+HASHED_EACH = 1 << 20
+"""Bytes of a file, and bytes in all, that are read at the beginning, so that a first save of the same is no news."""
+HASHED_IN_ALL = 256 << 20
 VERIFY_S = 2.0
 """Between two looks whether the directory is still the one that was watched: its parents are not watched."""
 RETRY_S = 0.25
@@ -41,13 +44,19 @@ class DirectoryTarget:
         self._wall = wall
         self._debounce = Debounce()
         self._unhashed: list[str] = []
-        self._identity = tree.identity()
+        self._identity: tuple[int, int] | None = None
+        """Of the directory; found out by `learn`."""
         self._verify = 0.0
         self._retry = RETRY_S
         self._full = False
+        self._budget = HASHED_IN_ALL
 
     def learn(self, place: Place) -> None:
         """What is there at the beginning, of which nothing is reported. Raises Refusal(BUSY) for too much."""
+        try:
+            self._identity = self.tree.identity()
+        except Later:
+            raise Refusal(ErrorCode.BUSY, "Too many files are open: try again in a moment.", retry_after_s=5) from None
         for path, state in self.tree.walk(self.path, place):
             if state is not None:
                 self._adopt(path, state)
@@ -77,6 +86,7 @@ class DirectoryTarget:
                 self._adopt(path, state)
             elif known is None or not untouched(known, state):
                 self.touch(path, now)
+        self.stale |= self.tree.incomplete
         for path, state in list(self.tree.below(top)):
             if path in seen or path.startswith(tuple(hidden)):
                 continue
@@ -89,7 +99,7 @@ class DirectoryTarget:
         burst = self._debounce.due(now, AT_ONCE)
         if not burst.paths:
             return []
-        return [self._change(found) for found in self._settle(burst)]
+        return [self._change(found) for found in self._settle(burst, now)]
 
     def deadline(self) -> float:
         quiet = self._debounce.deadline()
@@ -99,7 +109,11 @@ class DirectoryTarget:
         """Whether the directory is there, and the same one; when not, it is to be scanned."""
         if now < self._verify:
             return []
-        identity = self.tree.identity()
+        try:
+            identity = self.tree.identity()
+        except Later:
+            self._verify = now + RETRY_S
+            return []
         self._verify = now + (VERIFY_S if identity else self._retry)
         self._retry = min(2 * self._retry, VERIFY_S) if identity is None else RETRY_S
         before, was_gone = self._identity, self.gone
@@ -137,8 +151,12 @@ class DirectoryTarget:
         while self._unhashed and len(found) < limit:
             path = self._unhashed.pop()
             known = self.tree.get(path)
-            if known is None or known.digest or known.directory:
+            if known is None or known.digest or known.directory or known.size > HASHED_EACH:
                 continue
+            self._budget -= known.size
+            if self._budget < 0:
+                self._unhashed.clear()
+                break
             state = _look(self.tree, path)
             if state is not None and untouched(known, state):
                 found.append((path, state))
@@ -171,12 +189,14 @@ class DirectoryTarget:
         self._full = True
         return False
 
-    def _settle(self, burst: Burst) -> Iterator[Difference]:
+    def _settle(self, burst: Burst, now: float) -> Iterator[Difference]:
         after: dict[str, State | None] = {}
         for path in burst.paths:
             try:
                 state = self.tree.look(path)
-            except Unknown:
+            except Unknown as error:
+                if isinstance(error, Later):
+                    self._debounce.touch(path, now)
                 continue
             if state is None or not self.tree.ignored(path, state.directory):
                 after[path] = state

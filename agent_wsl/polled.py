@@ -18,6 +18,7 @@ LOG_S = 0.5
 """Between two looks at a log file: that is but one file."""
 REST = 2
 """A directory is left alone so many times longer than a look at it takes."""
+REMOVE_S = 2.0
 HASHED_AT_ONCE = 200
 SETTLED_S = 0.05
 """A file changed later than that may change again without its time showing it."""
@@ -31,6 +32,7 @@ class Polled:
         self._next: dict[Target, float] = {}
         """When to look at each again. Only replaced, never changed, so that nobody waits for a slow file system."""
         self._news = threading.Condition()
+        self._looking_at: Target | None = None
         self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -54,8 +56,10 @@ class Polled:
             self._news.notify()
 
     def remove(self, target: Target) -> None:
+        """Waits for the look that is going on, within reason: another thread may be about to take the target over."""
         with self._news:
             self._next = {known: at for known, at in self._next.items() if known is not target}
+            self._news.wait_for(lambda: self._looking_at is not target, REMOVE_S)
 
     def close(self, timeout_s: float) -> None:
         self._closing = True
@@ -69,10 +73,14 @@ class Polled:
             for target, at in self._next.items():
                 if self._closing:
                     return
+                self._looking_at = target
                 try:
                     self._look(target, at)
                 except Exception:
                     log.exception("Watching stumbled over a directory and goes on.")
+                with self._news:
+                    self._looking_at = None
+                    self._news.notify_all()
             with self._news:
                 deadline = min((min(at, t.deadline()) for t, at in self._next.items()), default=None)
                 wait = None if deadline is None else max(0.005, deadline - self._clock())

@@ -55,6 +55,10 @@ class Unknown(Exception):
     """It is there or not, but may not be looked at."""
 
 
+class Later(Unknown):
+    """It could be looked at, were there descriptors left."""
+
+
 class Tree:
     """Entries by directory and name: a directory can be moved or forgotten without a search for what is below it."""
 
@@ -65,6 +69,8 @@ class Tree:
         """Asked with an absolute path and whether it is a directory."""
         self._known: dict[str, dict[str, State]] = {}
         self._count = 0
+        self.incomplete = False
+        """Whether the last walk had to leave something out for want of descriptors."""
 
     def __len__(self) -> int:
         return self._count
@@ -112,6 +118,7 @@ class Tree:
         Each directory is given to `place` before it is listed, so that what is made in between is seen twice rather
         than never. Raises what `place` raises.
         """
+        self.incomplete = False
         waiting = [top]
         while waiting:
             directory = waiting.pop()
@@ -119,7 +126,8 @@ class Tree:
                 opened = self._open(directory)
             except FileNotFoundError:
                 continue
-            except Unknown:
+            except Unknown as error:
+                self.incomplete |= isinstance(error, Later)
                 yield directory, None
                 continue
             with closing(opened):
@@ -151,12 +159,17 @@ class Tree:
         return _state(status, digest)
 
     def identity(self) -> tuple[int, int] | None:
-        """Of the watched directory itself; None when it is not there, no directory, or may not be opened."""
+        """Of the watched directory itself; None when it is not there, no directory, or may not be opened.
+
+        Raises Later.
+        """
         try:
             with closing(self._open(self.path)) as opened:
                 status = os.fstat(opened.fd)
                 # Being allowed to open it does not mean being allowed to look into it.
                 os.stat(".", dir_fd=opened.fd)
+        except Later:
+            raise
         except (OSError, Unknown):
             return None
         return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
@@ -168,7 +181,7 @@ class Tree:
         except Refusal as refusal:
             if refusal.code is ErrorCode.NOT_FOUND:
                 raise FileNotFoundError(path) from None
-            raise Unknown from None
+            raise (Later if refusal.code is ErrorCode.BUSY else Unknown) from None
 
     def _digest(self, path: str, status: os.stat_result) -> bytes:
         try:

@@ -123,7 +123,7 @@ class Watcher:
     def report(self, target: Target, changes: list[Change]) -> None:
         """From the threads."""
         if target in self._watches:
-            self._history.publish(change for change in changes if self._is_for(target, change))
+            self._history.publish([change for change in changes if self._is_for(target, change)])
 
     def exhausted(self, target: Target, reason: str) -> None:
         """From the inotify thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import threading
@@ -124,6 +125,43 @@ def test_a_directory_that_is_renamed_moves_with_what_is_in_it(state: Watched) ->
     (state.code / "new/deep").rename(state.code / "deep")
     (state.code / "deep/g").write_text("3", encoding="utf-8")
     assert state.rows() == [("moved", "code/deep", "code/new/deep"), ("created", "code/deep/g")]
+
+
+def test_polling_sees_a_renamed_directory_as_its_files_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "code/old").mkdir(parents=True)
+    (tmp_path / "code/old/f").write_text("1", encoding="utf-8")
+    with watched(tmp_path, monkeypatch, "polling") as state:
+        (state.code / "old").rename(state.code / "new")
+        assert sorted(state.rows()) == [
+            ("created", "code/new"),
+            ("deleted", "code/old"),
+            ("moved", "code/new/f", "code/old/f"),
+        ]
+        (state.code / "new/f").write_text("22", encoding="utf-8")
+        assert state.rows() == [("modified", "code/new/f")]
+
+
+def test_without_descriptors_nothing_is_lost_but_late(state: Watched) -> None:
+    (state.code / "d").mkdir()
+    state.rows()
+    held: list[int] = []
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, before[1]))
+    try:
+        (state.code / "d/f").write_text("x", encoding="utf-8")
+        (state.code / "d/deep").mkdir()
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                held.append(os.dup(0))
+        time.sleep(2.5)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    state.until(lambda seen: {("created", "code/d/f"), ("created", "code/d/deep")} <= set(map(state.row, seen)))
+    (state.code / "d/deep/g").write_text("x", encoding="utf-8")
+    state.until(lambda seen: ("created", "code/d/deep/g") in map(state.row, seen))
+    assert ("deleted", "code") not in map(state.row, state.seen)
 
 
 def test_a_directory_moved_in_is_new_with_all_that_is_in_it(state: Watched) -> None:

@@ -1,4 +1,4 @@
-"""What the kernel refuses or takes away: watches, instances, mounts. In a user namespace, so that nobody else is hit."""
+"""What the kernel refuses or takes away: watches, instances, mounts. In user namespaces: nobody else is hit."""
 
 from __future__ import annotations
 

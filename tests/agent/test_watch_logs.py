@@ -14,7 +14,7 @@ import pytest
 from agent_wsl.protocol import Changes
 from tests.agent.watching import Watched, watched
 
-SECRET = "root:x:0:0:secret"
+OUTSIDE = "a secret line from outside"
 
 
 @pytest.fixture(params=["inotify", "polling"])
@@ -28,7 +28,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.fixture
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("outside") / "shadow"
-    path.write_text(f"{SECRET}\n" * 10, encoding="utf-8")
+    path.write_text(f"{OUTSIDE}\n" * 10, encoding="utf-8")
     return path
 
 
@@ -180,7 +180,7 @@ def test_a_log_that_becomes_something_else_yields_nothing(state: Watched, outsid
     log = log_of(state)
     if how == "parent":
         state.code.rename(state.root / "away")
-        (outside.parent / "app.log").write_text(f"{SECRET}\n", encoding="utf-8")
+        (outside.parent / "app.log").write_text(f"{OUTSIDE}\n", encoding="utf-8")
         state.code.symlink_to(outside.parent)
     else:
         log.unlink()
@@ -192,9 +192,9 @@ def test_a_log_that_becomes_something_else_yields_nothing(state: Watched, outsid
             "directory": log.mkdir,
         }
         made[how]()
-    append(outside, f"{SECRET}\n")
+    append(outside, f"{OUTSIDE}\n")
     state.until(lambda seen: "deleted" in [change.kind for change in seen])
-    append(outside, f"{SECRET}\n")
+    append(outside, f"{OUTSIDE}\n")
     time.sleep(0.3)
     assert state.watcher.changes(Changes(state.cursor)).changes == ()
     assert state.lines() == []
