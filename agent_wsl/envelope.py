@@ -16,9 +16,9 @@ from agent_wsl.codec import Size
 VERSION = 1
 MAX_REQUEST = 1 << 20
 """Bytes of one frame towards the agent."""
-MAX_REPLY = 8 << 20
+MAX_REPLY = 16 << 20
 """Bytes of one frame from the agent."""
-MAX_TEXT = 512 << 10
+MAX_TEXT = 1 << 20
 """Characters of file text in one answer."""
 MAX_CHUNK = 512 << 10
 """Bytes of job output in one answer."""

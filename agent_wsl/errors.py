@@ -8,6 +8,8 @@
     |  |- TlsError        5      certificates are missing, unreadable or do not belong together
     |  |- ListenError     6      the port is taken or the address is not this machine's
     |  `- StateError      7      the audit log or a job's output has no place to be written
+    |- Unreachable               (client) no agent, or no answer: it may come back
+    |  `- KeyRejected            (client) no common key or certificate: trying again helps nothing
     `- Refusal          code     one call is answered with an error; the agent lives on (`envelope.ErrorCode`)
 
 0 is success, 1 a defect of ours (with a traceback), 130 an interruption by the user.
@@ -50,6 +52,14 @@ class ListenError(StartupError):
 
 class StateError(StartupError):
     exit_code = 7
+
+
+class Unreachable(AgentFailure):
+    pass
+
+
+class KeyRejected(Unreachable):
+    pass
 
 
 class Refusal(AgentFailure):

@@ -26,7 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent_wsl.mounts import Kind, Mount, parent_of
+from agent_wsl.binds import Kind, Mount, parent_of
 
 DEPTH = 4
 """Directories below a root that are looked into."""

@@ -1,115 +1,115 @@
-"""What is mounted where in the sandbox, and the descriptors that make it that and nothing else."""
+"""The mount table: which mount a path lies on, and whether its file system reports every change. Pure."""
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from pathlib import Path
 
-SET_ASIDE = 1000
-"""Names that are tried."""
-
-
-class Kind(Enum):
-    WRITABLE = "--bind-fd"
-    READ_ONLY = "--ro-bind-fd"
-    EMPTY_FILE = "--ro-bind-data"
-    """Hides a file."""
-    EMPTY_DIRECTORY = "--tmpfs"
-    """Hides a directory."""
+LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "tmpfs", "ramfs", "overlay"})
+"""What the kernel itself writes to, so that inotify sees every change. All others are polled, unknown ones too."""
+ELSEWHERE = {
+    "9p": "made on the Windows side",
+    "drvfs": "made on the Windows side",
+    "virtiofs": "made on the host's side",
+    "cifs": "made on other machines",
+    "smb3": "made on other machines",
+    "nfs": "made on other machines",
+    "nfs4": "made on other machines",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    path: Path
-    """Where, in the sandbox."""
-    kind: Kind
-    source: Path | None = None
-    """What; None: the same path. Without symbolic links."""
+    id: int
+    parent: int
+    """The id of the mount that this one lies on."""
+    point: str
+    """Absolute path."""
+    kind: str
+    """Type of the file system: "ext4", "9p", "fuse.sshfs"."""
 
 
-class Descriptors:
-    """Opened for one run, closed together."""
-
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-
-    def data(self, content: bytes, name: str) -> str:
-        """A descriptor that reads `content`."""
-        number = os.memfd_create(name)
-        self.numbers.append(number)
-        os.write(number, content)
-        os.lseek(number, 0, os.SEEK_SET)
-        return str(number)
-
-    def nothing(self) -> str:
-        self.numbers.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
-        return str(self.numbers[-1])
-
-    def path(self, path: Path) -> str:
-        self.numbers.append(open_path(path))
-        return str(self.numbers[-1])
-
-    def close(self) -> None:
-        while self.numbers:
-            os.close(self.numbers.pop())
+@dataclass(frozen=True, slots=True)
+class Method:
+    name: str
+    """"inotify" or "polling"."""
+    reason: str
 
 
-def open_path(path: Path) -> int:
-    """Follows no symbolic link anywhere: a command that runs already may put one in the way. Raises OSError."""
-    number = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in path.parts[1:]:
-            below = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=number)
-            os.close(number)
-            number = below
-        if stat.S_ISLNK(os.fstat(number).st_mode):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    except OSError:
-        os.close(number)
-        raise
-    return number
+def parse(mountinfo: str) -> tuple[Mount, ...]:
+    """The text of /proc/self/mountinfo; lines that are no mounts are left out."""
+    return tuple(mount for line in mountinfo.split("\n") if (mount := _mount(line)) is not None)
 
 
-@contextmanager
-def parent_of(path: Path) -> Iterator[int]:
-    """A descriptor of the directory that `path` lies in. Raises OSError."""
-    number = open_path(path.parent)
-    try:
-        yield number
-    finally:
-        os.close(number)
+def _mount(line: str) -> Mount | None:
+    """ "36 35 98:0 /root /point options optional... - type source superoptions", optional fields being any number."""
+    fields = line.split(" ")
+    if len(fields) < 9 or not (fields[0].isdecimal() and fields[1].isdecimal()) or "-" not in fields[6:]:
+        return None
+    separator = fields.index("-", 6)
+    if separator + 1 >= len(fields):
+        return None
+    return Mount(int(fields[0]), int(fields[1]), _unescaped(fields[4]), fields[separator + 1])
 
 
-def set_aside(path: Path) -> str:
-    """Renames what is there; the new name, or "" when there is nothing. Raises OSError."""
-    with parent_of(path) as directory:
-        for number in range(1, SET_ASIDE):
-            name = f"{path.name}.from-job" + (f"-{number}" if number > 1 else "")
-            try:
-                os.stat(name, dir_fd=directory, follow_symlinks=False)
-            except FileNotFoundError:
-                with suppress(FileNotFoundError):
-                    os.rename(path.name, name, src_dir_fd=directory, dst_dir_fd=directory)
-                    return name
-                return ""
-    raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+def _unescaped(path: str) -> str:
+    """The kernel writes blanks, tabs, line ends and backslashes as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
 
 
-def options(mounts: Iterable[Mount], opened: Descriptors) -> list[str]:
-    """Outer ones first, so that the inner ones stay in sight. Raises OSError for a path that is gone or a link."""
-    words = []
-    for mount in sorted(mounts, key=lambda m: len(m.path.parts)):
-        target = str(mount.path)
-        if mount.kind is Kind.EMPTY_FILE:
-            words += [mount.kind.value, opened.nothing(), target]
-        elif mount.kind is Kind.EMPTY_DIRECTORY:
-            words += ["--size", "4096", "--perms", "0555", mount.kind.value, target, "--remount-ro", target]
-        else:
-            words += [mount.kind.value, opened.path(mount.source or mount.path), target]
-    return words
+def within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def deepest(mounts: Sequence[Mount], path: str) -> Mount | None:
+    """The mount that a look-up of `path` ends on.
+
+    Walks from mount to mount as the kernel does, because the longest mount point may be hidden under a later mount
+    over one of its parents. Without a "/" in the table (in a chroot) the longest mount point has to do.
+    """
+    ids = {mount.id for mount in mounts}
+    roots = [mount for mount in mounts if mount.point == "/" and (mount.parent not in ids or mount.parent == mount.id)]
+    if not roots:
+        candidates = [mount for mount in mounts if within(path, mount.point)]
+        return max(reversed(candidates), key=lambda mount: len(mount.point), default=None)
+    current, seen = roots[-1], {roots[-1].id}
+    while True:
+        children = [m for m in mounts if m.parent == current.id and m.id not in seen and within(path, m.point)]
+        if not children:
+            return current
+        current = min(reversed(children), key=lambda mount: len(mount.point))
+        seen.add(current.id)
+
+
+def inside(mounts: Sequence[Mount], path: str) -> tuple[Mount, ...]:
+    """Mounts somewhere below `path` that can be seen there."""
+    return tuple(
+        mount
+        for mount in mounts
+        if mount.point != path and within(mount.point, path) and deepest(mounts, mount.point) == mount
+    )
+
+
+def method(mounts: Sequence[Mount], path: str, reachable: Callable[[str], bool]) -> Method:
+    """How to watch `path` and all below it. `reachable`: whether a mount point below may be entered at all."""
+    own = deepest(mounts, path)
+    if own is None:
+        return Method("polling", "the mount table does not say what file system this is")
+    others = [(mount, reachable(mount.point)) for mount in inside(mounts, path)]
+    closed = [mount.point for mount, entered in others if not entered]
+    left_out = "".join(f"; {point} is another mount and is not watched" for point in closed)
+    if own.kind not in LOCAL:
+        return Method("polling", _why(own.kind) + left_out)
+    for mount, entered in others:
+        if entered and mount.kind not in LOCAL:
+            return Method("polling", f"{mount.point} is mounted in it, and {_why(mount.kind)}{left_out}")
+    return Method("inotify", own.kind + left_out)
+
+
+def _why(kind: str) -> str:
+    if kind in ELSEWHERE:
+        return f"{kind} does not report changes {ELSEWHERE[kind]}"
+    if kind.startswith("fuse"):
+        return f"{kind} does not report changes that its server makes"
+    return f"{kind} is not known to report changes"

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 
 from agent_wsl import bwrap, skeleton
+from agent_wsl.binds import Descriptors, options, set_aside
 from agent_wsl.config import JobSettings, SandboxSettings
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
 from agent_wsl.guarded import Guard, arranged, find
-from agent_wsl.mounts import Descriptors, options, set_aside
 from agent_wsl.protocol import SandboxState
 from agent_wsl.seccomp import FilterUnavailable, build_filter
 
@@ -171,7 +171,7 @@ class Sandbox:
             complaint = self._try()
             if not complaint:
                 version = self._version()
-                return True, f"bubblewrap {version} with a system call filter confines commands."
+                return True, f"bubblewrap {version} with a system call filter."
             complaints.append(complaint)
         self._bwrap = ""
         return False, bwrap.diagnosis(complaints[-1])

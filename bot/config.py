@@ -85,12 +85,24 @@ class DiscordSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSettings:
+    host: str
+    """Where the tool agent listens."""
+    port: int
+    api_key: str
+    """Empty when no agent is configured."""
+    tls: Path | None
+    """The folder with ca.pem, bot.pem and bot.key; needed for an agent that is not on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     models: ModelSettings
     audio: AudioSettings
     voice: VoiceSettings
     llm: LlmSettings
     discord: DiscordSettings
+    agent: AgentSettings
     log_level: str
 
 
@@ -208,6 +220,12 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             token=read.text("DISCORD_TOKEN"),
             proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
             allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
+        ),
+        agent=AgentSettings(
+            host=read.text("AGENT_HOST", "127.0.0.1"),
+            port=read.whole("PORT", 18861, 1, 65535),
+            api_key=read.text("API_KEY"),
+            tls=read.path("AGENT_TLS_DIR"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
     )

@@ -14,7 +14,8 @@
     |- DiskError              disk        12   disk full, or a folder that cannot be written
     |- StageError             stage_failed  13   one stage of one turn failed; the session lives on
     |- UnavailableFeature     unavailable 14   asked for something this version does not have
-    `- DiscordError           discord     15   log-in refused, intents missing, Discord unreachable
+    |- DiscordError           discord     15   log-in refused, intents missing, Discord unreachable
+    `- AgentError             agent       16   the tool agent does not answer, or refuses a call (`reason`)
 
 Each error is one sentence that says what is wrong and what to do. 0 is success, 1 a defect of ours (with a
 traceback), 130 an interruption by the user.
@@ -98,3 +99,19 @@ class UnavailableFeature(SidetoneError):
 class DiscordError(SidetoneError):
     code = "discord"
     exit_code = 15
+
+
+class AgentError(SidetoneError):
+    """`reason` is the agent's own code (`denied`, `rate_limited`, ...), or "unreachable"."""
+
+    code = "agent"
+    exit_code = 16
+
+    def __init__(
+        self, message: str, reason: str, *, retry_after_s: float | None = None, approval: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        self.approval = approval
+        """With "approval_needed": what makes exactly this command pass, once, when a person has said yes."""

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.metadata
-import json
-import platform
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -22,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import psutil  # noqa: E402
+from bench_common import machine, percentile, write_json  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from bot import config  # noqa: E402
@@ -134,32 +131,6 @@ async def measure_turn(settings: config.Settings, voice: Voice, llm: Llm, pcm: A
     return collector.spans
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "system": platform.platform(),
-        "processor": processor(),
-        "cores": psutil.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "load_before": [round(x, 2) for x in psutil.getloadavg()],
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-    }
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
 def row(name: str, values: Sequence[float]) -> dict[str, Any]:
     return {
         "span": name,
@@ -198,7 +169,7 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=1, help="of the language model's sampling (default 1)")
     options = arguments.parse_args()
     config.calm_thread_pools()
-    about = machine()
+    about = machine(PACKAGES)
     settings = config.load()
     settings = replace(settings, llm=replace(settings.llm, seed=options.seed))
     rows, engines = asyncio.run(measure(options.n, settings))
@@ -215,8 +186,7 @@ def main() -> int:
     median = next(line["p50"] for line in rows if line["span"] == "added_by_the_pipeline_ms")
     console.print(f"The pipeline adds {median:.0f} ms to its stages measured alone (allowed: {ALLOWED_MS}).")
     if options.json:
-        figures = {"machine": about, "seed": options.seed, "rows": rows}
-        options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        write_json(options.json, about, rows, options.seed)
     return 0
 
 

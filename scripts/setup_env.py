@@ -26,6 +26,8 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "sidetone.json"
 LOG = ROOT / "logs" / "setup.log"
 REQUIREMENTS = "requirements-win.txt"
+AGENT_REQUIREMENTS = "requirements-wsl.txt"
+"""The agent has a .venv of its own in use; its tests run in this one, on Linux."""
 TEST_REQUIREMENTS = "tests/requirements.txt"
 OLDEST_PIP = (24, 1)
 """The first whose progress can be read by a program."""
@@ -39,7 +41,8 @@ FULL = 50_000_000
 
 def prepare(tests: bool = False, audio_tests: bool = False) -> Path:
     """Makes or completes .venv. Its Python. Quick when there is nothing to do."""
-    wanted = [REQUIREMENTS, TEST_REQUIREMENTS] if tests else [REQUIREMENTS]
+    agent = [] if os.name == "nt" else [AGENT_REQUIREMENTS]
+    wanted = [REQUIREMENTS, *agent, TEST_REQUIREMENTS] if tests else [REQUIREMENTS]
     packages = system_packages.run_packages() + (system_packages.test_packages() if audio_tests else [])
     if up_to_date(wanted) and not (system_packages.applies() and system_packages.missing(packages)):
         return venv_python()

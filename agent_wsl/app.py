@@ -1,0 +1,108 @@
+"""Composition root of the agent: builds the rooms, wires the calls, owns the orderly end."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import time
+from collections.abc import Callable
+
+from agent_wsl import envelope, handshake, protocol
+from agent_wsl.approvals import Approvals
+from agent_wsl.audit import Audit
+from agent_wsl.config import Settings
+from agent_wsl.errors import AgentFailure
+from agent_wsl.files import Files
+from agent_wsl.jobs import JobBoard
+from agent_wsl.limits import RateLimits
+from agent_wsl.root import Roots
+from agent_wsl.sandbox import Sandbox
+from agent_wsl.search import Searcher
+from agent_wsl.selftest import run_selftest
+from agent_wsl.server import Server
+from agent_wsl.service import Dispatcher, Handler
+from agent_wsl.watch import Watcher
+
+log = logging.getLogger(__name__)
+
+
+class Agent:
+    """Everything in its place, listening after `start`."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._started = clock()
+        self._audit = Audit(settings.state / "audit.jsonl", [settings.api_key])
+        self._roots = Roots(settings.files.roots)
+        self.sandbox = Sandbox(settings.files.roots, settings.sandbox, settings.jobs)
+        self._board = JobBoard(self._roots, self.sandbox, Approvals(clock), settings.jobs, settings.state)
+        self._watcher = Watcher(self._roots, settings.watch)
+        self._dispatcher = Dispatcher(self._handlers(), RateLimits(settings.rate_per_minute), self._audit, clock)
+        self._server = Server(settings.listen, handshake.derive(settings.api_key), self._dispatcher, clock)
+
+    def start(self) -> int:
+        """The port. Raises StartupError. What is to be watched but cannot be is said in the log."""
+        port = self._server.listen()
+        for path in self._settings.watch.paths:
+            try:
+                self._watcher.add(path)
+            except AgentFailure as error:
+                log.warning("WATCH_DIRECTORIES: %s", error)
+        self._audit.write("agent", "start", f"port {port}", "ok", self._clock() - self._started)
+        return port
+
+    def serve(self) -> None:
+        self._server.serve()
+
+    def end(self) -> None:
+        """From a signal handler: `serve` returns."""
+        self._server.end()
+
+    def close(self) -> None:
+        self._dispatcher.stop()
+        self._server.close()
+        self._board.close()
+        self._watcher.close()
+        self._audit.write("agent", "stop", "", "ok", self._clock() - self._started)
+        self._audit.close()
+
+    def _handlers(self) -> dict[str, Handler]:
+        files = Files(self._roots, self._settings.files.max_file_size)
+        searcher = Searcher(self._roots, self._settings.files.max_file_size)
+        board, watcher = self._board, self._watcher
+        return {
+            "hello": lambda user, call: self._hello(),
+            "read_file": lambda user, call: files.read(call),
+            "list_dir": lambda user, call: files.list(call),
+            "search": lambda user, call: searcher.search(call),
+            "watch_add": lambda user, call: watcher.add(call.path),
+            "watch_remove": lambda user, call: watcher.remove(call.path) or protocol.Done(),
+            "watches": lambda user, call: watcher.watches(),
+            "changes": lambda user, call: watcher.changes(call),
+            "run": board.run,
+            "job_status": board.status,
+            "job_output": board.output,
+            "job_kill": board.kill,
+            "jobs": lambda user, call: board.jobs(user),
+            "selftest": lambda user, call: run_selftest(self.sandbox),
+        }
+
+    def _hello(self) -> protocol.HelloResult:
+        settings = self._settings
+        return protocol.HelloResult(
+            version=envelope.VERSION,
+            roots=tuple(map(str, settings.files.roots)),
+            limits=protocol.Limits(
+                max_file_size=settings.files.max_file_size,
+                rate_per_minute=settings.rate_per_minute,
+                jobs_at_once=settings.jobs.at_once,
+                job_timeout_s=settings.jobs.max_timeout_s,
+                job_output=settings.jobs.output,
+                job_memory=settings.jobs.memory,
+                job_processes=settings.jobs.processes,
+            ),
+            sandbox=self.sandbox.state,
+            allowed_commands=tuple(shlex.join(prefix) for prefix in settings.jobs.allowed),
+            uptime_s=self._clock() - self._started,
+        )

@@ -1,0 +1,87 @@
+"""Who asked for what, when, with what result: JSON lines, rotated. Never contents of files, output or keys."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from agent_wsl.errors import StateError
+
+BYTES = 10 << 20
+"""Of one file; five older ones are kept."""
+LONGEST = 2000
+"""Characters of a path or command."""
+SECRET = re.compile(
+    r"""(?ix)
+    (?: (?<![a-z0-9]) (?: sk-[\w-]{8,} | gh[pousr]_\w{8,} | github_pat_\w{8,} | xox[abprs]-[\w-]{8,} | AKIA[A-Z0-9]{12,}
+        | [\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,} ) )
+    | (?<= bearer\s) \S+ | (?<= basic\s) \S+
+    | (?<= ://) [^/\s:@]+ : [^/\s@]+ (?= @)
+    | (?<= password=) \S+ | (?<= passwd=) \S+ | (?<= token=) \S+ | (?<= secret=) \S+ | (?<= key=) \S+
+    | (?<= --password\s) \S+ | (?<= --token\s) \S+
+    """
+)
+"""What looks like a key in a command line, whoever typed it."""
+log = logging.getLogger(__name__)
+
+
+class _Handler(RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise  # called from emit's except clause
+
+    def _open(self):  # type: ignore[no-untyped-def]
+        return open(self.baseFilename, "a", encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_CLOEXEC, 0o600))
+
+
+class Audit:
+    def __init__(self, path: Path, secrets: Sequence[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)):
+        self._now = now
+        self._secrets = [secret for secret in secrets if secret]
+        self._lock = threading.Lock()
+        self._broken = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._handler = _Handler(path, maxBytes=BYTES, backupCount=5, encoding="utf-8")
+        except OSError as error:
+            raise StateError(
+                f"The audit log {path} cannot be written ({error.strerror}): "
+                "set AGENT_STATE_DIR to a folder of yours with room on its disk."
+            ) from None
+
+    def write(self, user: str, call: str, target: str, result: str, duration_s: float) -> bool:
+        """Whether the entry is on disk (or with the operating system at least)."""
+        entry = {
+            "time": self._now().isoformat(timespec="milliseconds"),
+            "user": user,
+            "call": call,
+            "target": self._clean(target),
+            "result": result,
+            "ms": round(duration_s * 1000, 1),
+        }
+        record = logging.makeLogRecord({"msg": json.dumps(entry)})
+        with self._lock:
+            try:
+                self._handler.emit(record)
+            except OSError as error:
+                if not self._broken:
+                    log.error("The audit log cannot be written (%s): commands are refused until it can.", error)
+                self._broken = True
+                return False
+            self._broken = False
+        return True
+
+    def _clean(self, target: str) -> str:
+        for secret in self._secrets:
+            target = target.replace(secret, "***")
+        target = SECRET.sub("***", target)
+        return target if len(target) <= LONGEST else f"{target[:LONGEST]} ... ({len(target)} characters)"
+
+    def close(self) -> None:
+        self._handler.close()

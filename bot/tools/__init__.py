@@ -1,0 +1,1 @@
+"""The bot's hands: what it can do through the tool agent."""
