@@ -228,7 +228,12 @@ def reads_secret(path: str) -> Callable[[], str]:
 
 def attempts(given: dict[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
     """`given`: paths and ports that were prepared outside, see `selftest`."""
-    repository, outside = given["repository"], given["outside"]
+    yield from _through_sockets(given)
+    yield from _through_the_kernel()
+    yield from _through_files(given)
+
+
+def _through_sockets(given: dict[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
     if not given["network"]:
         yield "network: TCP to the internet", connects("1.1.1.1", 443)
         yield "network: TCP to the machine itself", connects("127.0.0.1", given["port"])
@@ -240,6 +245,9 @@ def attempts(given: dict[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "AF_PACKET", opens_socket(17, socket.SOCK_RAW)
     yield "AF_ALG", opens_socket(38, socket.SOCK_SEQPACKET)
     yield "AF_NETLINK beyond routing", opens_socket(16, socket.SOCK_RAW, 15)
+
+
+def _through_the_kernel() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "io_uring", calls("io_uring_setup", 1, bytes(120))
     yield "ptrace", traces_a_process
     yield "memory of another process", calls("process_vm_readv", os.getppid(), 0, 0, 0, 0, 0)
@@ -266,6 +274,10 @@ def attempts(given: dict[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "address randomisation switched off", calls("personality", 0x4_0000)
     yield "swap", calls("swapon", b"/tmp/swap", 0)
     yield "typing into a terminal (TIOCSTI)", types_into_terminal
+
+
+def _through_files(given: dict[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
+    repository, outside = given["repository"], given["outside"]
     yield "writing outside the allowed directories", writes(outside)
     yield "reading outside the allowed directories", reads(outside)
     yield "reading outside through a link in a root", reads(f"{repository}/link")

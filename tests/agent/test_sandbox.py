@@ -153,7 +153,8 @@ def test_a_root_inside_another_one(tmp_path: Path) -> None:
 
 
 def test_limits_are_set(box: Sandbox, roots: Roots) -> None:
-    text = "import resource as r; print(*(r.getrlimit(x) for x in (r.RLIMIT_CPU, r.RLIMIT_FSIZE, r.RLIMIT_CORE, r.RLIMIT_NPROC)))"
+    names = "CPU", "FSIZE", "CORE", "NPROC"
+    text = f"import resource as r; print(*(r.getrlimit(getattr(r, 'RLIMIT_' + name)) for name in {names}))"
     assert python(box, text, roots[0]).output == f"(30, 35) ({8 * MIB}, {8 * MIB}) (0, 0) (64, 64)\n"
 
 
