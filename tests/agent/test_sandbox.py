@@ -71,7 +71,7 @@ def test_the_environment_is_a_short_list(box: Sandbox, roots: Roots) -> None:
     lines = dict(line.split("=", 1) for line in run(box, ["/usr/bin/env"], roots[0]).output.splitlines())
     assert lines.pop("PWD") == str(roots[0])
     assert lines.pop("GREETING") == "hello there"
-    assert set(lines) == {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR"}
+    assert set(lines) == {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "ASAN_OPTIONS"}
 
 
 def test_exit_codes_are_those_of_a_shell(box: Sandbox, roots: Roots) -> None:
@@ -120,6 +120,13 @@ def test_a_directory_of_a_tool_chain_can_be_read_and_its_programs_are_found(tmp_
     assert run(made, ["greet"], root).output == "greetings\n"
     assert "Read-only" in shell(made, f"echo x >> {program}", root).output
     made.close()
+
+
+def test_of_several_versions_of_a_tool_chain_the_newest_is_found(tmp_path: Path) -> None:
+    for version in ("3.9.18", "3.13.0", "3.2"):
+        (tmp_path / "versions" / version / "bin").mkdir(parents=True)
+    found = [Path(path).parts[-2] for path in skeleton.tool_paths([tmp_path])]
+    assert found == ["3.13.0", "3.9.18", "3.2"]
 
 
 def test_a_tool_chain_inside_a_root_stays_read_only(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tests.agent.confined import PYTHON, job_settings, python, repository, run, 
 
 CANARY = "the secret of somebody else"
 PROJECT = Path(__file__).parents[2]
+IMPORTS = os.pathsep.join([str(PROJECT), *filter(None, sys.path)])
 CLEAN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 
 
@@ -161,7 +162,7 @@ def test_the_environment_of_the_agent_is_not_seen(place: Place) -> None:
         "box = Sandbox((root,), settings(), job_settings()); print(shell(box, 'env; cat /proc/*/environ', root).output)"
     )
     secrets = {"API_KEY": CANARY, "DISCORD_TOKEN": CANARY, "WSL_INTEROP": CANARY, "LD_PRELOAD_X": CANARY}
-    env = {**CLEAN, "PYTHONPATH": str(PROJECT), **secrets}
+    env = {**CLEAN, "PYTHONPATH": IMPORTS, **secrets}
     told = unconfined([sys.executable, "-c", text, str(place.root)], place.root, env)
     assert "HOME=/sandbox" in told.output and CANARY not in told.output
     assert CANARY in unconfined(["env"], place.root, env).output
@@ -506,7 +507,7 @@ def test_commands_end_with_the_agent(place: Place) -> None:
         "subprocess.Popen(p.argv, env=p.env, pass_fds=p.pass_fds).wait()"
     )
     line = "while sleep 0.05; do date +%N > beat; done"
-    agent = subprocess.Popen([sys.executable, "-c", text, place.root, line], env={**CLEAN, "PYTHONPATH": str(PROJECT)})
+    agent = subprocess.Popen([sys.executable, "-c", text, place.root, line], env={**CLEAN, "PYTHONPATH": IMPORTS})
     beat = place.root / "beat"
     deadline = time.monotonic() + 30
     while not beat.exists() and time.monotonic() < deadline:
