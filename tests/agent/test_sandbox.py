@@ -321,6 +321,14 @@ def test_a_root_that_is_gone_refuses_the_command(tmp_path: Path) -> None:
     made.close()
 
 
+def test_more_places_to_guard_than_can_be_mounted(tmp_path: Path) -> None:
+    """A command can make them; what runs after it must not run unguarded."""
+    made = Sandbox((tmp_path,), settings(), job_settings())
+    assert shell(made, "for i in $(seq 450); do mkdir $i; echo x > $i/.env; done", tmp_path).code == 0
+    assert "allow smaller directories" in refusal(made, tmp_path).message
+    made.close()
+
+
 def test_a_root_that_became_a_link_refuses_the_command(tmp_path: Path) -> None:
     root, secret = tmp_path / "root", tmp_path / "secret"
     root.mkdir()
