@@ -217,7 +217,7 @@ def test_two_at_once_install_once(project: Project) -> None:
     first = project.start("doctor", PIP_TAKES="1.5")
     wait_for(lambda: project.calls("pip"))
     code, output = project.run("doctor")
-    assert code == 0
+    assert code == 0, output
     assert "waiting for it" in output
     assert "Installing" not in output
     assert first.wait(20) == 0
@@ -230,7 +230,7 @@ def test_a_pip_whose_script_was_killed_is_waited_for(project: Project) -> None:
     wait_for(lambda: project.calls("pip"))
     first.kill()
     code, output = project.run("doctor")
-    assert code == 0
+    assert code == 0, output
     assert "waiting for it" in output
     assert len(project.calls("pip")) == 2
 
