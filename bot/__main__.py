@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
             # Ends as Ctrl-C does: recordings are closed, threads end. What `nohup` ignores stays ignored.
             signal.signal(number, signal.default_int_handler)
     try:
-        config.calm_thread_pools()
+        config.prepare_libraries()
         settings = config.load()
         log.start(settings.log_level)
         return asyncio.run(dispatch(options, settings))

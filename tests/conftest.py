@@ -1,5 +1,5 @@
-"""For all tests: the thread pools wait as they do in the product."""
+"""For all tests: the libraries behave as they do in the product."""
 
 from bot import config
 
-config.calm_thread_pools()
+config.prepare_libraries()

@@ -111,9 +111,9 @@ def test_the_start_up_table_names_each_engine(conversation: Any) -> None:
     assert "You: " in run.stdout
 
 
-def fast(folder: Path, wav: str) -> Run:
+def fast(folder: Path, wav: str, **env: str) -> Run:
     files = ("--wav", folder / wav, "--out", folder / "o.wav", "--events", folder / "e.jsonl")
-    return bot("talk", *files, "--fast")
+    return bot("talk", *files, "--fast", env=env)
 
 
 def test_fast_is_faster_than_real_time_and_says_the_same(tmp_path: Path) -> None:
@@ -126,6 +126,16 @@ def test_fast_is_faster_than_real_time_and_says_the_same(tmp_path: Path) -> None
     assert named(lines, "reply_done")
     assert lines[-1]["t"] < spans[0][1] + 5, f"took {time.monotonic() - began:.0f} s"
     assert soundfile.info(tmp_path / "o.wav").duration > 1
+
+
+def test_no_library_keeps_a_diary_of_the_user(tmp_path: Path) -> None:
+    """onnxruntime numbers the machine in the home folder, and reports to its maker, unless it is told not to."""
+    home = tmp_path / "home"
+    home.mkdir()
+    soundfile.write(tmp_path / "n.wav", np.zeros(16_000), 16_000)
+    run = fast(tmp_path, "n.wav", **dict.fromkeys(("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME"), str(home)))
+    assert run.code == 0, run.stderr
+    assert list(home.rglob("*")) == []
 
 
 @pytest.mark.parametrize("kind", ["silence", "noise", "clicks"])
