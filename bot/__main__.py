@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -88,13 +89,21 @@ def first_known(error: BaseException) -> SidetoneError | None:
     return error if isinstance(error, SidetoneError) else None
 
 
+def reader_gone(error: BaseException) -> bool:
+    """Whether nobody takes the output any more. Windows calls it an invalid argument."""
+    if os.name == "nt" and isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None:
+        return True
+    return isinstance(error, BrokenPipeError)
+
+
 def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A piped Windows console is cp1252: an odd character becomes "?" instead of an exception.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
-    for name in ("SIGTERM", "SIGHUP"):
+    # SIGBREAK: Windows, when the console window is closed.
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             # Ends as Ctrl-C does: recordings are closed, threads end. What `nohup` ignores stays ignored.
@@ -106,8 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
         return asyncio.run(dispatch(options, settings))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (SidetoneError, BrokenPipeError, ExceptionGroup) as error:
-        if isinstance(first(error), BrokenPipeError):
+    except (SidetoneError, OSError, ExceptionGroup) as error:
+        if reader_gone(first(error)):
             # Python flushes once more at the end; there must be something to flush into.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return NOBODY_READS

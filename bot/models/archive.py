@@ -29,7 +29,8 @@ class Archive:
         self._tar: tarfile.TarFile | None = None
 
     def chunks(self, member: str) -> Generator[bytes, None, None]:
-        """To be closed when it is left early: Windows deletes no package that is open. Raises Damaged when there is no such member or the archive is damaged."""
+        """To be closed when it is left early, for Windows deletes no file that is open. Raises Damaged when there is no
+        such member or the archive is damaged."""
         try:
             with self._open(member) as stream:
                 while chunk := stream.read(CHUNK):
