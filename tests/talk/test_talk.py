@@ -248,6 +248,21 @@ def test_ctrl_c_ends_it_and_keeps_the_recording(tmp_path: Path) -> None:
     assert soundfile.info(tmp_path / "o.wav").duration > 1
 
 
+@posix
+@pytest.mark.parametrize("after", [0.1, 1.0, 2.0], ids=["importing", "loading", "warming up"])
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path, after: float) -> None:
+    command = [sys.executable, "-m", "bot", "talk", "--wav", str(AUDIO / "question.wav"), "--out", str(tmp_path / "o")]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as child:
+        time.sleep(after)
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.6)
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+        assert child.wait(2) in (130, -signal.SIGINT)
+        assert child.stderr
+        assert child.stderr.read() == b""
+
+
 def test_the_recordings_have_a_readme() -> None:
     text = (AUDIO / "README.md").read_text(encoding="utf-8")
     for path in AUDIO.glob("*.wav"):
