@@ -241,6 +241,7 @@ class Fetcher:
             if attempt.source.kind == "hub":
                 folder = self._store.work / "hub" / attempt.job.model.name
                 folder.mkdir(parents=True, exist_ok=True)
+                attempt.reused |= any(folder.rglob(f"*{hub.UNFINISHED}"))
                 return await hub.download(piece.package, piece.member, folder, weight, report)
             kept = self._archives / attempt.job.model.name / _file_name(piece.package, attempt.source.kind)
             if kept.is_file():
