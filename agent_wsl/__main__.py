@@ -136,8 +136,9 @@ def _selftest(settings: Settings) -> int:
 def _summary(settings: Settings, state: SandboxState) -> str:
     roots = ", ".join(map(str, settings.files.roots))
     network = "commands reach the network" if state.network else "no network"
-    sandbox = f"holds ({state.detail.rstrip('.')}; {network})" if state.works else f"commands are refused: {state.detail}"
-    return f"allowed: {roots}; sandbox: {sandbox}"
+    if not state.works:
+        return f"allowed: {roots}; sandbox: commands are refused: {state.detail}"
+    return f"allowed: {roots}; sandbox: holds ({state.detail.rstrip('.')}; {network})"
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class Project:
         self.folder = folder
         shutil.copytree(SCRIPTS, folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
         self.write("requirements-win.txt", "sidetone-needs-this==1\n")
+        self.write("requirements-wsl.txt", "the-agent-needs-this==1\n")
         self.write("tests/requirements.txt", "the-tests-need-this==1\n")
         self.write("bot/__init__.py", "")
         self.write("bot/__main__.py", BOT)
