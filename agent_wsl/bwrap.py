@@ -11,6 +11,7 @@ SYSTEM_PATH = "/usr/bin:/usr/local/bin"
 PROFILE = Path("/usr/share/apparmor/extra-profiles/bwrap-userns-restrict")
 """Ubuntu 24.04 ships it without switching it on."""
 SYSCTL = Path("/proc/sys")
+NOT_CONFINED = "not confined"
 AGAIN = "then start the agent again."
 
 
@@ -34,6 +35,8 @@ def missing() -> str:
 
 def diagnosis(complaint: str, sysctl: Path = SYSCTL, profile: Path = PROFILE) -> str:
     """One sentence with the reason and the fix, from what bwrap wrote to its standard error."""
+    if complaint.startswith(NOT_CONFINED):
+        return f"bubblewrap ran a command without confining it {complaint.removeprefix(NOT_CONFINED)}: reinstall it, {AGAIN}"
     if "nknown option" in complaint:
         return (
             "bubblewrap is too old for the options that are needed (0.10, or a patched older one): "

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -122,7 +124,7 @@ class Sandbox:
         self._settings = settings
         self._jobs = jobs
         self._ids = _ids()
-        self._folder = tempfile.TemporaryDirectory(prefix="sidetone-sandbox-", ignore_cleanup_errors=True)
+        self._remove: Callable[[], object] = lambda: None
         self._fixed: list[str] = []
         self._limits = _limits(jobs)
         self._bwrap = ""
@@ -134,8 +136,13 @@ class Sandbox:
     def state(self) -> SandboxState:
         return self._state
 
+    @property
+    def visible(self) -> tuple[Path, ...]:
+        """Directories of the machine that commands see, beside /usr; the roots first."""
+        return (*self._roots, *self._read_only)
+
     def close(self) -> None:
-        self._folder.cleanup()
+        self._remove()
 
     def probe(self) -> SandboxState:
         """Takes the first bubblewrap that runs a command under all options and the filter."""
@@ -189,7 +196,7 @@ class Sandbox:
         if done.returncode != 0:
             return done.stderr or f"exit code {done.returncode}"
         missing = [line for line in PROOF if line not in done.stdout]
-        return f"a command was not confined ({missing[0].split(':')[0]})" if missing else ""
+        return f"{bwrap.NOT_CONFINED} ({missing[0].split(':')[0]})" if missing else ""
 
     def _version(self) -> str:
         done = subprocess.run(  # noqa: S603 - our own command line
@@ -221,8 +228,10 @@ class Sandbox:
 
     def _fixed_options(self) -> list[str]:
         """Those that are the same for every command; makes the bare tree that they begin with."""
-        top = Path(self._folder.name, "root")
-        top.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="sidetone-sandbox-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        top = folder / "root"
+        top.mkdir()
         skeleton.build(top, [*self._roots, *self._read_only], self._ids)
         uid, gid = self._ids
         words = ["--unshare-all", "--unshare-user", "--uid", f"{uid}", "--gid", f"{gid}", "--cap-drop", "ALL"]
