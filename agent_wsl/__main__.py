@@ -135,7 +135,8 @@ def _selftest(settings: Settings) -> int:
 
 def _summary(settings: Settings, state: SandboxState) -> str:
     roots = ", ".join(map(str, settings.files.roots))
-    sandbox = f"holds ({state.detail})" if state.works else f"commands are refused: {state.detail}"
+    network = "commands reach the network" if state.network else "no network"
+    sandbox = f"holds ({state.detail.rstrip('.')}; {network})" if state.works else f"commands are refused: {state.detail}"
     return f"allowed: {roots}; sandbox: {sandbox}"
 
 

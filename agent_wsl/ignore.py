@@ -17,8 +17,14 @@ MAX_PATTERN = 1000
 """Bytes of one line; longer lines are skipped."""
 AT_ONCE = 256
 """Patterns compiled into one automaton."""
+MAX_RULES = 4096
+"""Lines of one .gitignore that are heeded."""
 MAX_CACHED = 8192
 """Directories whose state is remembered."""
+MAX_COMPILED = 64
+"""Of those, .gitignore files that are kept ready; each may take a few times AUTOMATON."""
+AUTOMATON = 2 << 20
+"""Bytes of memory of one automaton, at most."""
 OPENING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -32,10 +38,10 @@ class Rule:
 
 def rules_of(content: bytes) -> tuple[Rule, ...]:
     """The rules of one .gitignore in their order. Lines that git could not read either are skipped."""
-    found = []
+    found: list[Rule] = []
     for raw in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         line = raw.removesuffix(b"\r")
-        if len(line) > MAX_PATTERN:
+        if len(line) > MAX_PATTERN or len(found) >= MAX_RULES:
             continue
         try:
             regex, include = GitIgnoreSpecPattern.pattern_to_regex(os.fsdecode(line))
@@ -65,6 +71,7 @@ class Rules:
         # Git compares bytes, and so does this: a file name need not be UTF-8.
         options.encoding = re2.Options.Encoding.LATIN1
         options.dot_nl = True
+        options.max_mem = AUTOMATON
         options.log_errors = False
         self._parts: list[tuple[re2.Set, list[bool]]] = []
         for start in range(0, len(rules), AT_ONCE):
@@ -97,11 +104,13 @@ class Rules:
 
 
 class Ignore:
-    """Asked with paths relative to the root. Nested .gitignore files are read when first needed, then remembered."""
+    """Asked with paths relative to the root, by one thread at a time. Nested .gitignore files are read when first
+    needed, then remembered."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._rules: dict[str, Rules | None] = {}
+        self._rules: dict[str, Rules] = {}
+        self._without: set[str] = set()
         self._directories: dict[str, bool] = {"": False}
 
     def ignored(self, relative: str, is_dir: bool) -> bool:
@@ -117,6 +126,7 @@ class Ignore:
     def refresh(self) -> None:
         """Forgets what was read: for when a .gitignore changed."""
         self._rules.clear()
+        self._without.clear()
         self._directories.clear()
         self._directories[""] = False
 
@@ -145,14 +155,23 @@ class Ignore:
         return False
 
     def _rules_in(self, directory: str) -> Rules | None:
+        if directory in self._without:
+            return None
         if directory in self._rules:
+            # The last used one goes to the end, so that the first one is the one to drop.
+            self._rules[directory] = self._rules.pop(directory)
             return self._rules[directory]
         content = self._read(os.path.join(directory, ".gitignore"))
         if not directory:
             # Lines of one person's clone, which git ranks below the .gitignore beside it.
             content = self._read(".git/info/exclude") + b"\n" + content
         rules = rules_of(content)
-        compiled = self._rules[directory] = Rules(rules) if rules else None
+        if not rules:
+            self._without.add(directory)
+            return None
+        if len(self._rules) >= MAX_COMPILED:
+            del self._rules[next(iter(self._rules))]
+        compiled = self._rules[directory] = Rules(rules)
         return compiled
 
     def _read(self, relative: str) -> bytes:

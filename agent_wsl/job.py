@@ -22,6 +22,7 @@ GRACE_S = 2.0
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 BUFFER = 256 << 10
+LONGEST_COMPLAINT = 70_000
 EXEC_FAILED = re.compile(rb"bwrap: execvp [^\n]*: ([^:\n]+)\n\Z")
 
 
@@ -32,8 +33,8 @@ class Prepared(Protocol):
     def env(self) -> Mapping[str, str]: ...
     @property
     def pass_fds(self) -> Sequence[int]: ...
-    def finish(self) -> None:
-        """After the job's end."""
+    def finish(self) -> tuple[str, ...]:
+        """After the job's end: the new names of what was set aside, because others would have run it."""
 
 
 class Preparer(Protocol):
@@ -147,7 +148,8 @@ class Job:
             if self.output.failure:
                 self.end("disk")
         ended = process.wait()
-        prepared.finish()
+        for name in prepared.finish():
+            self.output.append(memoryview(f"\nThe agent moved a file that others would run to {name}.\n".encode()))
         self._finish(ended)
 
     def end(self, reason: str, grace_s: float = 0.0) -> None:
@@ -178,12 +180,6 @@ class Job:
             self._refusal = refusal
             self._conclude(NOT_EXECUTABLE)
 
-    def abandon(self) -> None:
-        """After a defect of ours on its thread: it must not look as if it ran on."""
-        if self.process is not None:
-            self.process.kill()
-        self.refuse(Refusal(ErrorCode.INTERNAL, "The agent has a defect here; its log has the details."))
-
     def tick(self, now: float) -> None:
         """Ends it when its time is over."""
         with self._changed:
@@ -201,7 +197,7 @@ class Job:
             self._peak_memory = max(self._peak_memory, usage.largest)
 
     def _finish(self, ended: Ended) -> None:
-        code = ended.exit_code if ended.executed else self._code_of_failed_start(ended.exit_code)
+        code = ended.exit_code if ended.executed else _code_of_failed_start(ended.exit_code, self.output)
         with self._changed:
             self._cpu_s = max(self._cpu_s, ended.cpu_s)
             self._peak_memory = max(self._peak_memory, ended.peak_memory)
@@ -214,12 +210,14 @@ class Job:
         self.output.finish()
         self._changed.notify_all()
 
-    def _code_of_failed_start(self, code: int) -> int:
-        if code != 1:
-            return code
-        end = self.output.read(max(0, self.output.written - 70_000), 70_000, 0).data
-        found = EXEC_FAILED.search(end)
-        return NOT_FOUND if found and found[1].startswith(b"No such file") else NOT_EXECUTABLE
+
+def _code_of_failed_start(code: int, output: Output) -> int:
+    """bubblewrap says 1 for all that goes wrong before the command is there."""
+    if code != 1:
+        return code
+    end = output.read(max(0, output.written - LONGEST_COMPLAINT), LONGEST_COMPLAINT, 0).data
+    found = EXEC_FAILED.search(end)
+    return NOT_FOUND if found and found[1].startswith(b"No such file") else NOT_EXECUTABLE
 
 
 def _signal_name(code: int | None) -> str:

@@ -81,7 +81,7 @@ class JobBoard:
 
     def run(self, user: str, call: Run) -> JobStatus:
         command = command_of(call)
-        timeout_s = self._timeout(call)
+        timeout_s = timeout_of(call, self._settings)
         if not self._sandbox.state.works:
             raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, self._sandbox.state.detail)
         cwd = self._roots.directory(call.cwd)
@@ -145,14 +145,6 @@ class JobBoard:
                 log.warning("%d jobs did not end in time", len(self._running))
         self._supervisor.close()
 
-    def _timeout(self, call: Run) -> float:
-        if call.timeout_s is None:
-            return self._settings.timeout_s
-        if call.timeout_s > self._settings.max_timeout_s:
-            message = f"A command may run for at most {self._settings.max_timeout_s:g} s here; ask for less."
-            raise Refusal(ErrorCode.BAD_REQUEST, message)
-        return call.timeout_s
-
     def _expect_room(self) -> None:
         if self._stopping:
             raise Refusal(ErrorCode.STOPPING, "The agent is being stopped.")
@@ -182,15 +174,11 @@ class JobBoard:
         )
 
     def _new(self, user: str, command: Command, cwd: str, timeout_s: float) -> Job:
-        argv = self._shell_argv(command.words[0]) if command.shell else command.words
+        argv = shell_argv(self._shell, command.words[0]) if command.shell else command.words
         job_id = secrets.token_hex(8)
         text = shlex.join(argv) if command.shell else command.text
         spec = JobSpec(job_id, user, text, argv, cwd, timeout_s)
         return Job(spec, Output(self._state, self._settings.output), self._clock, self._wall_clock)
-
-    def _shell_argv(self, line: str) -> tuple[str, ...]:
-        # A line that begins like an option would be taken for one.
-        return (self._shell, "-c", f" {line}" if line[:1] in "-+" else line)
 
     def _start_next(self, new: Job | None = None) -> None:
         """Whoever has the least running comes next; of the same, who came first. Under the lock."""
@@ -204,23 +192,20 @@ class JobBoard:
     def _carry_out(self, job: Job, waited: bool) -> None:
         try:
             if waited:
-                self._expect_same_directory(job)
+                expect_same_directory(self._roots, job.spec.cwd)
             job.carry_out(self._sandbox, self._supervisor.add)
         except Refusal as refusal:
             job.refuse(refusal)
         except Exception:
             log.exception("A defect in job %s", job.spec.job_id)
-            job.abandon()
+            if job.process is not None:
+                job.process.kill()
+            job.refuse(Refusal(ErrorCode.INTERNAL, "The agent has a defect here; its log has the details."))
         with self._changed:
             self._running.discard(job)
             self._start_next()
             self._changed.notify_all()
         self._tidy()
-
-    def _expect_same_directory(self, job: Job) -> None:
-        """A yes was for this directory, and not for where a link in its place leads by now."""
-        if self._roots.directory(job.spec.cwd) != job.spec.cwd:
-            raise Refusal(ErrorCode.DENIED, "The working directory is another one by now; run the command again.")
 
     def _job(self, user: str, job_id: str) -> Job:
         self._tidy()
@@ -263,6 +248,26 @@ def command_of(call: Run) -> Command:
             message = f"One argument has {size} bytes; Linux takes at most {LONGEST_ARGUMENT}."
             raise Refusal(ErrorCode.BAD_REQUEST, message)
     return command
+
+
+def timeout_of(call: Run, settings: JobSettings) -> float:
+    if call.timeout_s is None:
+        return settings.timeout_s
+    if call.timeout_s > settings.max_timeout_s:
+        message = f"A command may run for at most {settings.max_timeout_s:g} s here; ask for less."
+        raise Refusal(ErrorCode.BAD_REQUEST, message)
+    return call.timeout_s
+
+
+def shell_argv(shell: str, line: str) -> tuple[str, ...]:
+    # A line that begins like an option would be taken for one.
+    return (shell, "-c", f" {line}" if line[:1] in "-+" else line)
+
+
+def expect_same_directory(roots: Roots, cwd: str) -> None:
+    """A yes was for this directory, and not for where a link in its place leads by now."""
+    if roots.directory(cwd) != cwd:
+        raise Refusal(ErrorCode.DENIED, "The working directory is another one by now; run the command again.")
 
 
 def _no_job() -> Refusal:

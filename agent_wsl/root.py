@@ -33,7 +33,10 @@ _LATER = "%s cannot be opened at the moment: try again in a second."
 REASONS = {
     errno.EXDEV: (
         ErrorCode.DENIED,
-        '%s leads out of the allowed directory: by "..", a symbolic link (an absolute one is not followed) or a mount.',
+        (
+            '%s leads out of the allowed directory: by "..", a symbolic link (an absolute one is not followed) or a '
+            "mount (name it in ALLOWED_DIRECTORIES as well)."
+        ),
     ),
     errno.ELOOP: (ErrorCode.DENIED, "%s has too many symbolic links, or links in a circle."),
     errno.ENOENT: (ErrorCode.NOT_FOUND, "%s does not exist."),

@@ -166,7 +166,7 @@ class Sandbox:
             complaint = self._try()
             if not complaint:
                 version = self._version()
-                return True, f"bubblewrap {version} with a system call filter confines commands."
+                return True, f"bubblewrap {version} with a system call filter."
             complaints.append(complaint)
         self._bwrap = ""
         return False, bwrap.diagnosis(complaints[-1])

@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -91,8 +92,14 @@ def packages(installed: Callable[[str], bool] | None = None) -> Iterator[Check]:
     if missing:
         yield Check("packages", "fail", f"missing: {', '.join(missing)}", "Run: python scripts/run.py")
     else:
-        versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
-        yield Check("packages", "ok", ", ".join(versions))
+        yield Check("packages", "ok", ", ".join(map(_with_version, PACKAGES)))
+
+
+def _with_version(name: str) -> str:
+    """The name alone when the module comes from a package of another name, as onnxruntime-gpu's does."""
+    with suppress(importlib.metadata.PackageNotFoundError):
+        return f"{name} {importlib.metadata.version(name)}"
+    return name
 
 
 def models(catalogue: Catalogue) -> Iterator[Check]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl.ignore import MAX_BYTES, Ignore, Rules, rules_of
+from agent_wsl.ignore import MAX_BYTES, MAX_CACHED, MAX_COMPILED, MAX_RULES, Ignore, Rules, rules_of
 
 NAMES = ["a", "b", "src", "x.py", "y.txt", "build", "a b", "ü.py", "é[1]", ".env", "node_modules"]
 SEGMENTS = [
@@ -128,3 +128,24 @@ def test_a_gitignore_is_read_only_from_a_plain_file_below_the_root(tmp_path: Pat
     ignore = Ignore(root)
     for place in ("fifo", "link", "parent", "hard", "big", "directory", "gone"):
         assert not ignore.ignored(f"{place}/secret", False), place
+
+
+def test_more_directories_than_are_remembered(tmp_path: Path) -> None:
+    ignore = Ignore(tmp_path)
+    for number in range(2 * MAX_COMPILED):
+        (tmp_path / f"d{number}").mkdir()
+        (tmp_path / f"d{number}/.gitignore").write_text(f"out{number}\n", encoding="utf-8")
+    for _ in range(2):
+        for number in range(2 * MAX_COMPILED):
+            assert ignore.ignored(f"d{number}/out{number}", False)
+            assert not ignore.ignored(f"d{number}/out", False)
+    assert len(ignore._rules) <= MAX_COMPILED
+    for number in range(MAX_CACHED + 10):
+        assert not ignore.ignored(f"e{number}/x", False)
+    assert len(ignore._directories) <= MAX_CACHED + 1
+    assert len(ignore._without) <= MAX_CACHED + 1
+    assert ignore.ignored("d1/out1/x", False)
+
+
+def test_more_lines_than_are_heeded() -> None:
+    assert len(rules_of(b"x\n" * (MAX_RULES + 1))) == MAX_RULES
