@@ -21,6 +21,7 @@ AT_ONCE = 256
 HASHED_EACH = 1 << 20
 """Bytes of a file, and bytes in all, that are read at the beginning, so that a first save of the same is no news."""
 HASHED_IN_ALL = 256 << 20
+HASHED_FILES = 20_000
 VERIFY_S = 2.0
 """Between two looks whether the directory is still the one that was watched: its parents are not watched."""
 RETRY_S = 0.25
@@ -157,7 +158,7 @@ class DirectoryTarget:
             if self._budget < 0:
                 self._unhashed.clear()
                 break
-            state = _look(self.tree, path)
+            state = self.tree.read(path)
             if state is not None and untouched(known, state):
                 found.append((path, state))
         return found
@@ -178,7 +179,7 @@ class DirectoryTarget:
 
     def _adopt(self, path: str, state: State) -> None:
         self.tree.set(path, state)
-        if not state.directory:
+        if not state.directory and len(self._unhashed) < HASHED_FILES:
             self._unhashed.append(path)
 
     def _room(self, path: str) -> bool:
@@ -228,10 +229,3 @@ class DirectoryTarget:
 
     def _change(self, found: Difference) -> Change:
         return Change(self._wall(), found.path, found.kind, found.moved_from)
-
-
-def _look(tree: Tree, path: str) -> State | None:
-    try:
-        return tree.look(path)
-    except Unknown:
-        return None

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Target = DirectoryTarget | LogTarget
 
 MOUNTS = "/proc/self/mountinfo"
-HASHED_AT_ONCE = 8
+HASHED_AT_ONCE = 32
 """Files whose content is looked at, when there is nothing else to do, before events are read again."""
 READS_AT_ONCE = 64
 """Buffers of events, before what is at rest is reported."""

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 LOG_S = 0.5
 """Between two looks at a log file: that is but one file."""
-REST = 2
+REST = 4
 """A directory is left alone so many times longer than a look at it takes."""
 REMOVE_S = 2.0
 HASHED_AT_ONCE = 200

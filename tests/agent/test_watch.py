@@ -419,15 +419,6 @@ def test_a_directory_that_flips_to_a_link_shows_nothing_from_outside(
     assert not [row for row in both.rows() if "secret" in row[1]]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_permission_lost_and_given_back(state: Watched) -> None:
-    state.code.chmod(0)
-    state.until(lambda seen: seen)
-    assert [state.row(change) for change in state.seen] == [("deleted", "code")]
-    state.code.chmod(0o700)
-    state.until(lambda seen: ("created", "code") in map(state.row, seen))
-
-
 def test_overflow_of_the_kernels_queue_loses_nothing(state: Watched) -> None:
     doomed = state.code / "doomed"
     doomed.write_text("x", encoding="utf-8")
