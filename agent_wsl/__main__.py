@@ -119,10 +119,13 @@ def _check(settings: Settings) -> int:
 
 
 def _selftest(settings: Settings) -> int:
+    from agent_wsl.brakes import brakes
     from agent_wsl.sandbox import Sandbox
     from agent_wsl.selftest import run_selftest
 
-    result = run_selftest(Sandbox(settings.files.roots, settings.sandbox, settings.jobs))
+    settings.state.mkdir(parents=True, exist_ok=True)
+    further = brakes(settings.jobs, settings.sandbox, settings.state)
+    result = run_selftest(Sandbox(settings.files.roots, settings.sandbox, settings.jobs), further)
     width = max(len(attempt.name) for attempt in result.attempts)
     for attempt in result.attempts:
         print(f"{'held' if attempt.held else 'OPEN':5} {attempt.name:{width}}  {attempt.detail}")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from agent_wsl import envelope, handshake, protocol
 from agent_wsl.approvals import Approvals
 from agent_wsl.audit import Audit
+from agent_wsl.brakes import brakes
 from agent_wsl.config import Settings
 from agent_wsl.errors import AgentFailure
 from agent_wsl.files import Files
@@ -85,8 +86,12 @@ class Agent:
             "job_output": board.output,
             "job_kill": board.kill,
             "jobs": lambda user, call: board.jobs(user),
-            "selftest": lambda user, call: run_selftest(self.sandbox),
+            "selftest": lambda user, call: self._selftest(),
         }
+
+    def _selftest(self) -> protocol.SelftestResult:
+        settings = self._settings
+        return run_selftest(self.sandbox, brakes(settings.jobs, settings.sandbox, settings.state))
 
     def _hello(self) -> protocol.HelloResult:
         settings = self._settings
