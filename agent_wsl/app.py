@@ -35,8 +35,9 @@ class Agent:
         self._clock = clock
         self._started = clock()
         self._audit = Audit(settings.state / "audit.jsonl", [settings.api_key])
-        self._roots = Roots(settings.files.roots)
-        self.sandbox = Sandbox(settings.files.roots, settings.sandbox, settings.jobs, hidden=(settings.state,))
+        hidden = [path.resolve() for path in (settings.state, settings.listen.tls) if path]
+        self._roots = Roots(settings.files.roots, hidden=hidden)
+        self.sandbox = Sandbox(settings.files.roots, settings.sandbox, settings.jobs, hidden=hidden)
         self._board = JobBoard(self._roots, self.sandbox, Approvals(clock), settings.jobs, settings.state)
         self._watcher = Watcher(self._roots, settings.watch)
         self._dispatcher = Dispatcher(self._handlers(), RateLimits(settings.rate_per_minute), self._audit, clock)

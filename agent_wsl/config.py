@@ -20,7 +20,8 @@ SHORTEST_KEY = 16
 MIB = 1 << 20
 SECRETS = ("API_KEY",)
 ALLOWED_COMMANDS = "git status, git diff, git log, ls, pwd, python3 --version, node --version"
-"""Without a setting. None of these runs code of the project: even `pytest` does, so it wants a yes."""
+"""Without a setting. They look and change nothing, save what a repository's own configuration makes git start, and that
+stays in the sandbox. `pytest` is not among them: it runs whatever the project says, so it wants a yes."""
 TOOL_CHAINS = (
     "~/.pyenv:~/.nvm/versions:~/.rustup/toolchains:~/.cargo/bin:~/.local/bin:~/.local/share/uv/python:~/go/bin"
 )
