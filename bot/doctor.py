@@ -19,6 +19,7 @@ from bot.config import Settings
 from bot.console import make_console, size
 from bot.errors import SidetoneError
 from bot.models.catalogue import Catalogue
+from bot.tools.check import look
 from bot.voice import voices
 
 PACKAGES = {
@@ -77,6 +78,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from sound(settings)
     yield gpu(catalogue)
     yield discord(settings)
+    yield agent(settings)
 
 
 def python(version: tuple[int, int] = sys.version_info[:2]) -> Check:
@@ -160,6 +162,13 @@ def gpu(catalogue: Catalogue) -> Check:
     if catalogue.device == "cuda":
         return Check("GPU", "ok", "CUDA")
     return Check("GPU", "ok" if catalogue.profile == "embedded" else "warn", "no CUDA; the models run on the CPU")
+
+
+def agent(settings: Settings) -> Check:
+    if not settings.agent.api_key:
+        return Check("tool agent", "warn", "API_KEY is not set", "For files and commands: see The agent in README.md")
+    works, found = look(settings.agent)
+    return Check("tool agent", "ok" if works else "warn", found, "" if works else "See The agent in README.md")
 
 
 def discord(settings: Settings) -> Check:
