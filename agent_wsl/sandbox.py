@@ -103,6 +103,9 @@ class Finder:
             self._until = end + FRESH * (end - now)
         return self._guard
 
+    def forget(self) -> None:
+        self._guard = None
+
 
 class Sandbox:
     def __init__(
@@ -210,21 +213,31 @@ class Sandbox:
             raise Refusal(ErrorCode.BAD_REQUEST, "The name of a directory cannot hold a NUL character.")
         opened = Descriptors()
         try:
-            guard = self._finder.guard()
-            mounts = arranged(self._roots, self._read_only, guard)
-            if len(mounts) > MOUNTS:
-                raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, TOO_MANY)
-            words = [*self._fixed, *options(mounts, opened), "--chdir", cwd]
-            words += ["--seccomp", opened.data(self._filter, "seccomp")]
-            arguments = opened.data("\0".join([*words, ""]).encode("utf-8", "surrogateescape"), "bwrap")
-        except OSError as error:
+            absent, words = self._guarded(opened)
+        except OSError:
+            # What was found a moment ago is gone: look anew.
             opened.close()
-            raise Refusal(
-                ErrorCode.SANDBOX_UNAVAILABLE,
-                f"An allowed directory cannot be opened ({error.strerror}): restart the agent if it was moved.",
-            ) from None
+            self._finder.forget()
+            try:
+                absent, words = self._guarded(opened)
+            except OSError as error:
+                opened.close()
+                raise Refusal(
+                    ErrorCode.SANDBOX_UNAVAILABLE,
+                    f"An allowed directory cannot be opened ({error.strerror}): restart the agent if it was moved.",
+                ) from None
+        words = [*self._fixed, *words, "--chdir", cwd, "--seccomp", opened.data(self._filter, "seccomp")]
+        arguments = opened.data("\0".join([*words, ""]).encode("utf-8", "surrogateescape"), "bwrap")
         line = (self._bwrap, "--args", arguments, "--", DASH, "-c", self._limits, "sandbox", *argv)
-        return Prepared(line, {}, tuple(opened.numbers), opened, list(guard.absent))
+        return Prepared(line, {}, tuple(opened.numbers), opened, absent)
+
+    def _guarded(self, opened: Descriptors) -> tuple[list[Path], list[str]]:
+        """What is missing and must not be made, and the options for what is there. Raises OSError, Refusal."""
+        guard = self._finder.guard()
+        mounts = arranged(self._roots, self._read_only, guard)
+        if len(mounts) > MOUNTS:
+            raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, TOO_MANY)
+        return list(guard.absent), options(mounts, opened)
 
     def _fixed_options(self) -> list[str]:
         """Those that are the same for every command; makes the bare tree that they begin with."""
@@ -255,6 +268,8 @@ class Sandbox:
             "PATH": ":".join([*skeleton.tool_paths(self._read_only), skeleton.PATH]),
             "HOME": skeleton.HOME, "USER": skeleton.USER, "LOGNAME": skeleton.USER, "SHELL": "/bin/bash",
             "LANG": "C.UTF-8", "TERM": "dumb", "TMPDIR": "/tmp",  # noqa: S108
+            # Looking for leaks is done by tracing, which the filter refuses.
+            "ASAN_OPTIONS": "detect_leaks=0",
             **self._settings.environment,
         }  # fmt: skip
 

@@ -71,7 +71,7 @@ def test_the_environment_is_a_short_list(box: Sandbox, roots: Roots) -> None:
     lines = dict(line.split("=", 1) for line in run(box, ["/usr/bin/env"], roots[0]).output.splitlines())
     assert lines.pop("PWD") == str(roots[0])
     assert lines.pop("GREETING") == "hello there"
-    assert set(lines) == {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR"}
+    assert set(lines) == {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "ASAN_OPTIONS"}
 
 
 def test_exit_codes_are_those_of_a_shell(box: Sandbox, roots: Roots) -> None:
@@ -122,6 +122,13 @@ def test_a_directory_of_a_tool_chain_can_be_read_and_its_programs_are_found(tmp_
     made.close()
 
 
+def test_of_several_versions_of_a_tool_chain_the_newest_is_found(tmp_path: Path) -> None:
+    for version in ("3.9.18", "3.13.0", "3.2"):
+        (tmp_path / "versions" / version / "bin").mkdir(parents=True)
+    found = [Path(path).parts[-2] for path in skeleton.tool_paths([tmp_path])]
+    assert found == ["3.13.0", "3.9.18", "3.2"]
+
+
 def test_a_tool_chain_inside_a_root_stays_read_only(tmp_path: Path) -> None:
     chain = repository(tmp_path / "chain")
     made = Sandbox((tmp_path,), settings([chain]), job_settings())
@@ -153,7 +160,8 @@ def test_a_root_inside_another_one(tmp_path: Path) -> None:
 
 
 def test_limits_are_set(box: Sandbox, roots: Roots) -> None:
-    text = "import resource as r; print(*(r.getrlimit(x) for x in (r.RLIMIT_CPU, r.RLIMIT_FSIZE, r.RLIMIT_CORE, r.RLIMIT_NPROC)))"
+    names = "CPU", "FSIZE", "CORE", "NPROC"
+    text = f"import resource as r; print(*(r.getrlimit(getattr(r, 'RLIMIT_' + name)) for name in {names}))"
     assert python(box, text, roots[0]).output == f"(30, 35) ({8 * MIB}, {8 * MIB}) (0, 0) (64, 64)\n"
 
 
