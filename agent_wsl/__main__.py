@@ -119,10 +119,13 @@ def _check(settings: Settings) -> int:
 
 
 def _selftest(settings: Settings) -> int:
+    from agent_wsl.brakes import brakes
     from agent_wsl.sandbox import Sandbox
     from agent_wsl.selftest import run_selftest
 
-    result = run_selftest(Sandbox(settings.files.roots, settings.sandbox, settings.jobs))
+    settings.state.mkdir(parents=True, exist_ok=True)
+    further = brakes(settings.jobs, settings.sandbox, settings.state)
+    result = run_selftest(Sandbox(settings.files.roots, settings.sandbox, settings.jobs), further)
     width = max(len(attempt.name) for attempt in result.attempts)
     for attempt in result.attempts:
         print(f"{'held' if attempt.held else 'OPEN':5} {attempt.name:{width}}  {attempt.detail}")
@@ -136,10 +139,9 @@ def _selftest(settings: Settings) -> int:
 def _summary(settings: Settings, state: SandboxState) -> str:
     roots = ", ".join(map(str, settings.files.roots))
     network = "commands reach the network" if state.network else "no network"
-    sandbox = (
-        f"holds ({state.detail.rstrip('.')}; {network})" if state.works else f"commands are refused: {state.detail}"
-    )
-    return f"allowed: {roots}; sandbox: {sandbox}"
+    if not state.works:
+        return f"allowed: {roots}; sandbox: commands are refused: {state.detail}"
+    return f"allowed: {roots}; sandbox: holds ({state.detail.rstrip('.')}; {network})"
 
 
 if __name__ == "__main__":

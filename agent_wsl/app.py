@@ -10,6 +10,7 @@ from collections.abc import Callable
 from agent_wsl import envelope, handshake, protocol
 from agent_wsl.approvals import Approvals
 from agent_wsl.audit import Audit
+from agent_wsl.brakes import brakes
 from agent_wsl.config import Settings
 from agent_wsl.errors import AgentFailure
 from agent_wsl.files import Files
@@ -34,8 +35,9 @@ class Agent:
         self._clock = clock
         self._started = clock()
         self._audit = Audit(settings.state / "audit.jsonl", [settings.api_key])
-        self._roots = Roots(settings.files.roots)
-        self.sandbox = Sandbox(settings.files.roots, settings.sandbox, settings.jobs, hidden=(settings.state,))
+        hidden = [path.resolve() for path in (settings.state, settings.listen.tls) if path]
+        self._roots = Roots(settings.files.roots, hidden=hidden)
+        self.sandbox = Sandbox(settings.files.roots, settings.sandbox, settings.jobs, hidden=hidden)
         self._board = JobBoard(self._roots, self.sandbox, Approvals(clock), settings.jobs, settings.state)
         self._watcher = Watcher(self._roots, settings.watch)
         self._dispatcher = Dispatcher(self._handlers(), RateLimits(settings.rate_per_minute), self._audit, clock)
@@ -85,8 +87,12 @@ class Agent:
             "job_output": board.output,
             "job_kill": board.kill,
             "jobs": lambda user, call: board.jobs(user),
-            "selftest": lambda user, call: run_selftest(self.sandbox),
+            "selftest": lambda user, call: self._selftest(),
         }
+
+    def _selftest(self) -> protocol.SelftestResult:
+        settings = self._settings
+        return run_selftest(self.sandbox, brakes(settings.jobs, settings.sandbox, settings.state))
 
     def _hello(self) -> protocol.HelloResult:
         settings = self._settings

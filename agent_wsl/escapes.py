@@ -106,8 +106,11 @@ def opens_socket(domain: int, kind: int = socket.SOCK_STREAM, protocol: int = 0)
 
 def connects(host: str, port: int) -> Callable[[], str]:
     def attempt() -> str:
-        with socket.create_connection((host, port), timeout=ALARM_S - 2):
-            return f"connected to {host}"
+        try:
+            with socket.create_connection((host, port), timeout=ALARM_S - 2):
+                return f"connected to {host}"
+        except TimeoutError:
+            return f"packets leave for {host}"
 
     return attempt
 
@@ -235,7 +238,8 @@ def attempts(given: dict[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
 
 def _through_sockets(given: dict[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
     if not given["network"]:
-        yield "network: TCP to the internet", connects("1.1.1.1", 443)
+        # An address that belongs to nobody: should the attempt succeed, nobody is bothered.
+        yield "network: TCP to the internet", connects("192.0.2.1", 443)
         yield "network: TCP to the machine itself", connects("127.0.0.1", given["port"])
         yield "network: DNS", resolves
     yield "AF_UNIX", opens_socket(socket.AF_UNIX)

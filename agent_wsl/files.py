@@ -127,7 +127,7 @@ class _Page:
             parts.append(text)
             length += len(text)
             lines += text.count("\n")
-            self._full = lines == limit
+            self._full = text.endswith("\n") and (lines == limit or length == MAX_TEXT)
             # One character more than the page shows that there is something behind it.
             if length > MAX_TEXT or lines > limit or (lines == limit and not text.endswith("\n")):
                 break

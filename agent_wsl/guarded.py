@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent_wsl import hidden as hidden_names
 from agent_wsl.binds import Kind, Mount, parent_of
 
 DEPTH = 4
@@ -45,13 +46,6 @@ FILES = frozenset({
 })  # fmt: skip
 WATCHED = (".envrc", ".vscode", ".idea", ".claude", ".cursor")
 """Where missing."""
-PLAIN_ENV = frozenset({".env.example", ".env.sample", ".env.template", ".env.dist"})
-SECRET_FILES = frozenset({".netrc", ".git-credentials", ".pypirc", ".pgpass", ".htpasswd"})
-SECRET_FOLDERS = (
-    ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gh", ".config/gcloud", ".password-store",
-    ".local/share/keyrings", ".mozilla", ".config/google-chrome", ".config/chromium",
-)  # fmt: skip
-"""At the top of a root, for one that is a home directory."""
 PRUNED = frozenset({
     "node_modules", "__pycache__", ".venv", "venv", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache",
     "target", ".gradle", ".cache",
@@ -80,11 +74,6 @@ class Guard:
             return all(path.stat().st_mtime_ns == time for path, time in self.seen.items())
         except OSError:
             return False
-
-
-def is_secret(name: str) -> bool:
-    """`.env`, `.env.local`, ..., but not the examples."""
-    return name in SECRET_FILES or ((name == ".env" or name.startswith(".env.")) and name not in PLAIN_ENV)
 
 
 def find(roots: Sequence[Path], read_only: Sequence[Path] = (), hidden: Sequence[Path] = ()) -> Guard:
@@ -139,7 +128,7 @@ class _Search:
         queue = deque((root, 0) for root in self._roots)
         for root in self._roots:
             self._absent(root)
-            for name in SECRET_FOLDERS:
+            for name in hidden_names.FOLDERS:
                 if (root / name).is_dir() and (root / name).resolve() == root / name:
                     self.guard.add(root / name, Kind.EMPTY_DIRECTORY)
         budget = DIRECTORIES
@@ -160,7 +149,7 @@ class _Search:
         if name == ".git":
             self._repository(folder, entry)
             return False
-        if name in FOLDERS or name in FILES or is_secret(name):
+        if name in FOLDERS or name in FILES or hidden_names.is_secret(name):
             self._place(folder / name, entry)
         return name not in PRUNED and name not in FOLDERS and entry.is_dir(follow_symlinks=False)
 
@@ -170,7 +159,7 @@ class _Search:
             if self.root_of(path) is None or not path.exists():
                 return
         regular = path.is_file()
-        if is_secret(entry.name):
+        if hidden_names.is_secret(entry.name):
             if regular:
                 self.guard.add(path, Kind.EMPTY_FILE)
         elif regular or path.is_dir():

@@ -272,7 +272,8 @@ class JobStatus:
     gap: tuple[int, ...]
     """() or (from, to): the offsets of output that was not kept."""
     exit_code: int | None = None
-    """As a shell would report it: 128 + signal when a signal ended it."""
+    """As a shell would report it: 128 + signal when a signal ended it (a command that itself exits with 137 cannot be
+    told from one that SIGKILL ended)."""
     signal: str = ""
     """"SIGKILL", ..., when one ended it."""
     ended_by: str = ""

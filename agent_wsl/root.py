@@ -6,6 +6,7 @@ Decided here:
 - A mount is never crossed, so that nothing mounted later comes into reach. Who wants a mounted directory below an
   allowed one names it in ALLOWED_DIRECTORIES as well; of several that hold a path, the deepest one counts.
 - A regular file with a second name (hard link) is refused: the other name may lie outside.
+- Files that hold keys (`.env`, `.netrc`, ...; hidden.py has the list) and what the agent hides of its own are refused.
 - Devices, FIFOs and sockets are not opened at all: the type is known before the first opening that has effects.
 """
 
@@ -23,6 +24,7 @@ from typing import Self
 from agent_wsl.beneath import PATH_ONLY, READING, Opener, best, file_system, reopened
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
+from agent_wsl.hidden import holds_keys
 from agent_wsl.names import checked, shown, windows_trick
 
 WINDOWS_FILE_SYSTEMS = frozenset(
@@ -90,8 +92,10 @@ class Roots:
         paths: Sequence[Path],
         opener: Opener | None = None,
         windows: Collection[str] = WINDOWS_FILE_SYSTEMS,
+        hidden: Sequence[Path] = (),
     ) -> None:
-        """`paths` are absolute and resolved. Raises OSError when one cannot be opened."""
+        """`paths` and `hidden` are absolute and resolved. Raises OSError when one cannot be opened."""
+        self._hidden = tuple(map(os.fspath, hidden))
         self.paths = tuple(paths)
         self.fds = tuple(os.open(path, PATH_ONLY | os.O_DIRECTORY) for path in paths)
         self.opener = opener or best(self.fds[0])
@@ -113,12 +117,21 @@ class Roots:
             status = os.fstat(descriptor)
             _check_kind(path, status)
             real = self._real_path(root, descriptor) or os.path.join(self.paths[root], relative)
+            if self.hides(real, root):
+                raise Refusal(ErrorCode.DENIED, f"{shown(path)} may hold keys, so the agent does not read it.")
             return Opened(reopened(descriptor, READING), real, status, root)
         except OSError as error:
             raise self._refusal(path, root, error) from None
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
+
+    def hides(self, real: str, root: int) -> bool:
+        """Whether a path in that root, symbolic links resolved, is never read."""
+        if any(real == path or real.startswith(f"{path}/") for path in self._hidden):
+            return True
+        below = real[len(os.fspath(self.paths[root])) :]
+        return holds_keys([name for name in below.split("/") if name])
 
     def directory(self, path: str) -> str:
         """The absolute path of a directory, symbolic links resolved, which leads there by its name now."""

@@ -265,7 +265,7 @@ class Sandbox:
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PATH": ":".join([*skeleton.tool_paths(self._read_only), skeleton.PATH]),
+            "PATH": skeleton.search_path(self._settings.path, self.visible, self._read_only),
             "HOME": skeleton.HOME, "USER": skeleton.USER, "LOGNAME": skeleton.USER, "SHELL": "/bin/bash",
             "LANG": "C.UTF-8", "TERM": "dumb", "TMPDIR": "/tmp",  # noqa: S108
             # Looking for leaks is done by tracing, which the filter refuses.

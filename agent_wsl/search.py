@@ -104,11 +104,17 @@ class Searcher:
                 names, below = _contents(run, directory)
                 for name in names:
                     path = f"{place}{name}"
-                    if run.glob.matches(path) and not ignored(path, False):
-                        self._entry(run, directory, name, f"{start.path}/{path}")
+                    whole = f"{start.path}/{path}"
+                    if run.glob.matches(path) and not ignored(path, False) and not self._hidden(run, whole, start.root):
+                        self._entry(run, directory, name, whole)
             finally:
                 os.close(directory)
             waiting += [f"{place}{name}/" for name in reversed(below) if not ignored(f"{place}{name}", True)]
+
+    def _hidden(self, run: _Run, path: str, root: int) -> bool:
+        hidden = self._roots.hides(path, root)
+        run.skipped += hidden
+        return hidden
 
     def _ignored(self, start: Opened) -> Callable[[str, bool], bool]:
         """By the rules from the root down; by those below `start` alone when `start` itself is ignored, since who

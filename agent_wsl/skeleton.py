@@ -53,6 +53,13 @@ def own_directories() -> list[str]:
     return [f"/{name}" for name in MERGED if Path("/", name).is_dir() and not Path("/", name).is_symlink()]
 
 
+def search_path(own: Iterable[Path], visible: Sequence[Path], folders: Iterable[Path]) -> str:
+    """PATH for commands: what the agent's user has in his own and commands can see, then further tool chains, then the
+    system. Without pyenv's and nvm's shims, which look for their settings in a home directory."""
+    seen = [p for p in own if p.name != "shims" and any(p.is_relative_to(folder) for folder in visible)]
+    return ":".join(dict.fromkeys([*map(str, seen), *tool_paths(folders), *PATH.split(":")]))
+
+
 def tool_paths(folders: Iterable[Path]) -> list[str]:
     """Folders of programs: a tool chain that is called `bin`, or those below one, such as `node/v22.1.0/bin`,
     the newest first."""

@@ -158,6 +158,17 @@ class Tree:
         digest = self._digest(path, status) if stat.S_ISREG(status.st_mode) and status.st_size <= HASHED else b""
         return _state(status, digest)
 
+    def read(self, path: str) -> State | None:
+        """As `look`, for what is known to be a file: None when it is none any more, or cannot be read."""
+        try:
+            with closing(self._open(path)) as opened:
+                status = os.fstat(opened.fd)
+                if not stat.S_ISREG(status.st_mode):
+                    return None
+                return _state(status, _digest(os.pread(opened.fd, HASHED + 1, 0)))
+        except (OSError, Unknown):
+            return None
+
     def identity(self) -> tuple[int, int] | None:
         """Of the watched directory itself; None when it is not there, no directory, or may not be opened.
 
@@ -192,7 +203,7 @@ class Tree:
                 content = os.pread(opened.fd, HASHED + 1, 0)
         except (OSError, Unknown):
             return b""
-        return hashlib.blake2b(content, digest_size=16).digest()
+        return _digest(content)
 
 
 def unlinked(roots: Confined, path: str) -> Open:
@@ -209,6 +220,10 @@ def untouched(known: State, seen: State) -> bool:
     if known.directory or seen.directory:
         return known.directory == seen.directory
     return (known.inode, known.size, known.modified_ns) == (seen.inode, seen.size, seen.modified_ns)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def _entries(directory: int) -> Iterator[tuple[str, State]]:

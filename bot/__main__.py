@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Ctrl-C in the moment until `main` takes over ends it too, without a traceback out of some import.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
+import errno
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from bot import config, log
 from bot.errors import SidetoneError
@@ -16,6 +23,8 @@ from bot.errors import SidetoneError
 INTERRUPTED = 130
 NOBODY_READS = 141
 """What shells give a program whose output was closed: `... | head -1`."""
+SAME_PRESS_S = 0.3
+"""`timeout` and some terminals send the same Ctrl-C to the program twice."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,8 +57,27 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def heed_impatience() -> None:
+    """The first Ctrl-C ends things in order, which waits for the engine's call in progress; the next ends at once. What
+    was recorded until then is whole."""
+    loop = asyncio.get_running_loop()
+    in_order = signal.getsignal(signal.SIGINT)
+    pressed: list[float] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not pressed and callable(in_order):
+            in_order(number, frame)
+        elif pressed and loop.time() - pressed[-1] > SAME_PRESS_S:
+            os._exit(INTERRUPTED)
+        pressed.append(loop.time())
+
+    if in_order is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupt)
+
+
 async def dispatch(options: argparse.Namespace, settings: config.Settings) -> int:
     """Imports only what the command needs: `models` and `--help` must not wait for the engines' libraries."""
+    heed_impatience()
     match options.command:
         case "talk":
             from bot.talk import TalkOptions, talk
@@ -88,26 +116,36 @@ def first_known(error: BaseException) -> SidetoneError | None:
     return error if isinstance(error, SidetoneError) else None
 
 
+def reader_gone(error: BaseException) -> bool:
+    """Whether nobody takes the output any more. Windows calls it an invalid argument."""
+    if os.name == "nt" and isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None:
+        return True
+    return isinstance(error, BrokenPipeError)
+
+
 def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A piped Windows console is cp1252: an odd character becomes "?" instead of an exception.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     options = parser().parse_args(arguments)
-    for name in ("SIGTERM", "SIGHUP"):
+    # SIGBREAK: Windows, when the console window is closed.
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             # Ends as Ctrl-C does: recordings are closed, threads end. What `nohup` ignores stays ignored.
             signal.signal(number, signal.default_int_handler)
     try:
-        config.calm_thread_pools()
+        config.prepare_libraries()
         settings = config.load()
         log.start(settings.log_level)
         return asyncio.run(dispatch(options, settings))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (SidetoneError, BrokenPipeError, ExceptionGroup) as error:
-        if isinstance(first(error), BrokenPipeError):
+    except (SidetoneError, OSError, ExceptionGroup) as error:
+        if reader_gone(first(error)):
             # Python flushes once more at the end; there must be something to flush into.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return NOBODY_READS

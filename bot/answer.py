@@ -175,4 +175,3 @@ def _first(group: BaseExceptionGroup[Exception]) -> tuple[str, str]:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return (error.code if isinstance(error, SidetoneError) else "defect"), str(error)
-

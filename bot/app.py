@@ -45,5 +45,3 @@ async def run(settings: Settings) -> int:
         say = partial(console.print, soft_wrap=True)
         await run_discord(settings, partial(make_brain, settings, llm), say, model=engines.infos[0].name)
     return 0
-
-

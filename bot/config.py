@@ -171,11 +171,20 @@ LOCAL_PATHS = {
 """Variables that point at files the user has already, and the part of the manifest each stands in for."""
 
 
-def calm_thread_pools() -> None:
-    """Must come before the first engine's library is loaded. Whisper's and llama.cpp's pools (OpenMP) otherwise spin
-    while they wait, and take the cores from each other and from Kokoro: 2 tokens a second instead of 34 were measured
-    on two busy cores. Whoever sets the variable himself is obeyed."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+LIBRARY_SETTINGS = {
+    # Whisper's and llama.cpp's pools otherwise spin while they wait, and take the cores from each other and from
+    # Kokoro: 2 tokens a second instead of 34 were measured on two busy cores.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # onnxruntime 1.32 reports to its maker over the network, and keeps a number for this machine in ~/.cache/Microsoft.
+    "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+def prepare_libraries() -> None:
+    """Must come before the first engine's library is loaded. Whoever sets a variable himself is obeyed."""
+    for name, value in LIBRARY_SETTINGS.items():
+        os.environ.setdefault(name, value)
 
 
 def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | None = None) -> Settings:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -18,6 +19,7 @@ from bot.config import Settings
 from bot.console import make_console, size
 from bot.errors import SidetoneError
 from bot.models.catalogue import Catalogue
+from bot.tools.check import look
 from bot.voice import voices
 
 PACKAGES = {
@@ -76,6 +78,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from sound(settings)
     yield gpu(catalogue)
     yield discord(settings)
+    yield agent(settings)
 
 
 def python(version: tuple[int, int] = sys.version_info[:2]) -> Check:
@@ -91,8 +94,14 @@ def packages(installed: Callable[[str], bool] | None = None) -> Iterator[Check]:
     if missing:
         yield Check("packages", "fail", f"missing: {', '.join(missing)}", "Run: python scripts/run.py")
     else:
-        versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
-        yield Check("packages", "ok", ", ".join(versions))
+        yield Check("packages", "ok", ", ".join(map(_with_version, PACKAGES)))
+
+
+def _with_version(name: str) -> str:
+    """The name alone when the module comes from a package of another name, as onnxruntime-gpu's does."""
+    with suppress(importlib.metadata.PackageNotFoundError):
+        return f"{name} {importlib.metadata.version(name)}"
+    return name
 
 
 def models(catalogue: Catalogue) -> Iterator[Check]:
@@ -153,6 +162,13 @@ def gpu(catalogue: Catalogue) -> Check:
     if catalogue.device == "cuda":
         return Check("GPU", "ok", "CUDA")
     return Check("GPU", "ok" if catalogue.profile == "embedded" else "warn", "no CUDA; the models run on the CPU")
+
+
+def agent(settings: Settings) -> Check:
+    if not settings.agent.api_key:
+        return Check("tool agent", "warn", "API_KEY is not set", "For files and commands: see The agent in README.md")
+    works, found = look(settings.agent)
+    return Check("tool agent", "ok" if works else "warn", found, "" if works else "See The agent in README.md")
 
 
 def discord(settings: Settings) -> Check:

@@ -113,7 +113,11 @@ def check_files(options: TalkOptions) -> None:
         if path:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                new = not path.exists()
                 path.open("ab").close()
+                if new:
+                    # Whatever fails before the conversation begins leaves no empty file behind.
+                    path.unlink()
             except OSError as error:
                 raise DiskError(f"{path} cannot be written ({error.strerror}). Choose another place.") from error
 

@@ -168,7 +168,7 @@ def main() -> int:
     arguments.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     arguments.add_argument("--seed", type=int, default=1, help="of the language model's sampling (default 1)")
     options = arguments.parse_args()
-    config.calm_thread_pools()
+    config.prepare_libraries()
     about = machine(PACKAGES)
     settings = config.load()
     settings = replace(settings, llm=replace(settings.llm, seed=options.seed))

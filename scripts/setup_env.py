@@ -128,7 +128,8 @@ def locked(file: BinaryIO) -> bool:
             fcntl = importlib.import_module("fcntl")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+        # On Windows the number says little: EACCES, EDEADLK, or none at all.
+        if os.name == "nt" or error.errno in (errno.EACCES, errno.EAGAIN):
             return False
         raise
     return True

@@ -1,5 +1,11 @@
-"""For all tests: the thread pools wait as they do in the product."""
+"""For all tests: the libraries behave as they do in the product."""
+
+import atexit
+import warnings
 
 from bot import config
 
-config.calm_thread_pools()
+config.prepare_libraries()
+# llama_cpp never closes the null device that it opens. A library's thread that ended in a test may have left "error"
+# in force for good, and then Python ends with a complaint behind the summary.
+atexit.register(warnings.filterwarnings, "ignore", message="unclosed file .*nul", category=ResourceWarning)

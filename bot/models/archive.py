@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO
 
@@ -28,8 +28,9 @@ class Archive:
         self._zip: zipfile.ZipFile | None = None
         self._tar: tarfile.TarFile | None = None
 
-    def chunks(self, member: str) -> Iterator[bytes]:
-        """Raises Damaged when there is no such member or the archive is damaged."""
+    def chunks(self, member: str) -> Generator[bytes, None, None]:
+        """To be closed when it is left early, for Windows deletes no file that is open. Raises Damaged when there is no
+        such member or the archive is damaged."""
         try:
             with self._open(member) as stream:
                 while chunk := stream.read(CHUNK):

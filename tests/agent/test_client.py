@@ -13,6 +13,7 @@ import pytest
 from agent_wsl.protocol import Changes, Hello, JobKill, JobOutput, ListDir, ReadFile, Run, WatchAdd
 from bot.config import AgentSettings
 from bot.errors import AgentError, ConfigError
+from bot.tools.check import look
 from bot.tools.lane import LONGEST_WAIT_S, Backoff
 from bot.tools.wsl import AgentClient
 from tests.agent.process import KEY, AgentProcess, running
@@ -196,3 +197,15 @@ def test_backoff_doubles_to_a_limit_and_forgets() -> None:
     backoff.passed()
     backoff.failed(100.0, "nobody there")
     assert backoff.remaining(100.0) == pytest.approx(0.1)
+
+
+def test_doctor_says_what_it_found(agent: AgentProcess) -> None:
+    works, found = look(AgentSettings("127.0.0.1", agent.port, KEY, None))
+    assert works, found
+    assert str(agent.root) in found
+    works, found = look(AgentSettings("127.0.0.1", agent.port, "wrong" * 5, None))
+    assert not works
+    assert "another API_KEY" in found
+    works, found = look(AgentSettings("127.0.0.1", 1, KEY, None))
+    assert not works
+    assert "start it with" in found

@@ -148,6 +148,13 @@ def test_a_wrong_byte_behind_the_page_is_the_next_pages_business(tmp_path: Path,
         files.read(ReadFile("f", 1, 1))
 
 
+def test_a_wrong_byte_behind_a_page_that_is_full(tmp_path: Path, files: Files) -> None:
+    (tmp_path / "f").write_bytes(b"a" * (MAX_TEXT - 1) + b"\n\xff\n")
+    assert files.read(ReadFile("f")).next_offset == 1
+    with pytest.raises(Refusal, match="line 2"):
+        files.read(ReadFile("f", 1))
+
+
 @pytest.mark.parametrize(
     "data", [b"\x7fELF\0\0", b"a" * 8000 + b"\0", b"\xff\xfe\0\0a\0\0\0"], ids=["elf", "late", "utf-32"]
 )

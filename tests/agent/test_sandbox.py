@@ -418,3 +418,15 @@ def test_a_sandbox_without_the_filter_does_not_pass(roots: Roots) -> None:
         "address randomisation switched off", "clone3",
     }  # fmt: skip
     made.close()
+
+
+def test_the_users_own_order_of_programs_comes_first(tmp_path: Path) -> None:
+    """Without shims, and without what commands cannot see."""
+    mine, tools = tmp_path / "project" / ".venv" / "bin", tmp_path / "tools"
+    (tools / "1.0" / "bin").mkdir(parents=True)
+    own = [mine, Path("/home/nobody/bin"), tools / "shims", Path("/usr/bin")]
+    found = skeleton.search_path(own, [tmp_path / "project", tools], [tools]).split(":")
+    assert found[:2] == [str(mine), str(tools / "1.0" / "bin")]
+    assert "/home/nobody/bin" not in found
+    assert str(tools / "shims") not in found
+    assert found.count("/usr/bin") == 1

@@ -91,6 +91,40 @@ with watched(mounted, monkeypatch, "real") as state:
 """
 
 
+PERMISSION_LOST = """
+with watched(root, monkeypatch, "METHOD") as state:
+    (state.code / "sub").mkdir()
+    (state.code / "sub/f").write_text("x", encoding="utf-8")
+    state.rows()
+    (state.code / "sub").chmod(0)
+    assert state.rows() == []
+    (state.code / "sub").chmod(0o700)
+    (state.code / "sub/f").write_text("y", encoding="utf-8")
+    assert state.rows() == [("modified", "code/sub/f")]
+    (state.code / "sub/f").chmod(0)
+    assert state.rows() == []
+    state.code.chmod(0)
+    state.until(lambda seen: seen)
+    assert [state.row(change) for change in state.seen] == [("deleted", "code")]
+    state.from_now()
+    state.code.chmod(0o700)
+    state.until(lambda seen: seen)
+    assert [state.row(change) for change in state.seen] == [("created", "code")]
+    state.from_now()
+    (state.code / "new").write_text("x", encoding="utf-8")
+    assert state.rows() == [("created", "code/new")]
+    log = root / "app.log"
+    log.write_text("", encoding="utf-8")
+    state.watcher.add("app.log")
+    log.chmod(0o200)
+    with log.open("a", encoding="utf-8") as file:
+        file.write("not to be read\\n")
+    state.until(lambda seen: [change.kind for change in seen] == ["deleted"])
+    log.chmod(0o600)
+    state.until(lambda seen: state.lines() == ["not to be read"])
+"""
+
+
 @pytest.mark.parametrize(
     ("what", "number", "setting"), [("watches", 5, "max_user_watches"), ("instances", 0, "max_user_instances")]
 )
@@ -108,3 +142,8 @@ def test_exhausted_by_directories_made_later(tmp_path: Path) -> None:
 )
 def test_mounts_that_come_and_go(tmp_path: Path, script: str) -> None:
     in_namespace(script, tmp_path, "--mount")
+
+
+@pytest.mark.parametrize("method", ["inotify", "polling"])
+def test_permission_lost_and_given_back(tmp_path: Path, method: str) -> None:
+    in_namespace(PERMISSION_LOST.replace("METHOD", method), tmp_path, user="--map-user=1000")

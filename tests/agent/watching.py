@@ -100,10 +100,10 @@ def watched(
         assert time.monotonic() - began < 2
 
 
-def in_namespace(script: str, root: Path, *unshare: str) -> None:
-    """Runs a script as root of its own user namespace, where limits and mounts are nobody else's. In the script:
-    `root`, `watched(...)`, `limit(name, number)`."""
-    command = ["unshare", "--user", "--map-root-user", *unshare]
+def in_namespace(script: str, root: Path, *options: str, user: str = "--map-root-user") -> None:
+    """Runs a script as root of its own user namespace, where limits and mounts are nobody else's; or with
+    `--map-user=1000` as a user without privileges. In the script: `root`, `watched(...)`, `limit(name, number)`."""
+    command = ["unshare", "--user", user, *options]
     if subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
         pytest.skip("this machine allows no user namespaces")
     head = (

@@ -55,7 +55,12 @@ class Heard:
         self._loop = asyncio.new_event_loop()
         folder = MODELS / f"whisper-{name}"
         self.stt = WhisperStt(
-            folder, language=language, device="cpu", compute_type="int8", threads=2, name=name,
+            folder,
+            language=language,
+            device="cpu",
+            compute_type="int8",
+            threads=2,
+            name=name,
             vocabulary=VOCABULARY if language == "en" else "",
         )
         self.info: EngineInfo = self._loop.run_until_complete(self.stt.load())

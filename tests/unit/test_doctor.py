@@ -1,0 +1,34 @@
+"""The doctor names what is missing and never falls ill itself."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import pytest
+
+from bot import doctor
+
+
+def test_a_package_that_is_missing_is_named_with_the_fix() -> None:
+    (check,) = doctor.packages(lambda module: module != "soxr")
+    assert (check.state, check.found) == ("fail", "missing: soxr")
+    assert "scripts/run.py" in check.fix
+
+
+def test_a_module_from_a_package_of_another_name_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime-gpu brings the module onnxruntime, but no package of that name."""
+
+    def version(name: str) -> str:
+        if name == "onnxruntime":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    (check,) = doctor.packages(lambda module: True)
+    assert check.state == "ok"
+    assert check.found.startswith("numpy 1.0, onnxruntime, faster-whisper 1.0")
+
+
+@pytest.mark.parametrize(("version", "state"), [((3, 11), "ok"), ((3, 12), "ok"), ((3, 10), "fail"), ((3, 13), "fail")])
+def test_the_versions_of_python(version: tuple[int, int], state: str) -> None:
+    assert doctor.python(version).state == state
