@@ -384,9 +384,14 @@ def test_a_link_planted_while_the_mounts_are_made_leads_nowhere(place: Place) ->
     def swap() -> None:
         while not stop.is_set():
             os.rename(target, away)
-            os.symlink(place.outside, target)
-            os.unlink(target)
-            os.rename(away, target)
+            try:
+                os.symlink(place.outside, target)
+                os.unlink(target)
+                os.rename(away, target)
+            except OSError:
+                # bubblewrap has made a mount point there in between: an empty directory, inside the root.
+                shutil.rmtree(target)
+                os.rename(away, target)
 
     thread = threading.Thread(target=swap)
     thread.start()
