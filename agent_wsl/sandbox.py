@@ -123,7 +123,8 @@ class Sandbox:
         self._roots = tuple(roots)
         self._read_only = tuple(dict.fromkeys(path.resolve() for path in settings.read_only))
         own = (Path(__file__).resolve().parent, Path(sys.prefix).resolve())
-        self._finder = Finder(self._roots, (*self._read_only, *own), [path.resolve() for path in hidden], clock)
+        concealed = [path.resolve() for path in hidden]
+        self._finders = {root: Finder([root], (*self._read_only, *own), concealed, clock) for root in self._roots}
         self._settings = settings
         self._jobs = jobs
         self._ids = _ids()
@@ -154,7 +155,7 @@ class Sandbox:
         return self._state
 
     def prepare(self, argv: Sequence[str], cwd: str) -> Prepared:
-        """`cwd` lies inside the roots. Raises Refusal(SANDBOX_UNAVAILABLE)."""
+        """`cwd` lies inside a root: the command sees that one, and no other. Raises Refusal(SANDBOX_UNAVAILABLE)."""
         if not self._state.works:
             raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, self._state.detail)
         return self._prepare(argv, cwd)
@@ -211,15 +212,19 @@ class Sandbox:
         if "\0" in cwd:
             # It would end the word, and what follows would be taken as options.
             raise Refusal(ErrorCode.BAD_REQUEST, "The name of a directory cannot hold a NUL character.")
+        holding = [root for root in self._roots if Path(cwd).is_relative_to(root)]
+        if not holding:
+            raise Refusal(ErrorCode.DENIED, "The directory to work in is outside the allowed ones.")
+        root = max(holding, key=lambda path: len(path.parts))
         opened = Descriptors()
         try:
-            absent, words = self._guarded(opened)
+            absent, words = self._guarded(root, opened)
         except OSError:
             # What was found a moment ago is gone: look anew.
             opened.close()
-            self._finder.forget()
+            self._finders[root].forget()
             try:
-                absent, words = self._guarded(opened)
+                absent, words = self._guarded(root, opened)
             except OSError as error:
                 opened.close()
                 raise Refusal(
@@ -231,10 +236,10 @@ class Sandbox:
         line = (self._bwrap, "--args", arguments, "--", DASH, "-c", self._limits, "sandbox", *argv)
         return Prepared(line, {}, tuple(opened.numbers), opened, absent)
 
-    def _guarded(self, opened: Descriptors) -> tuple[list[Path], list[str]]:
+    def _guarded(self, root: Path, opened: Descriptors) -> tuple[list[Path], list[str]]:
         """What is missing and must not be made, and the options for what is there. Raises OSError, Refusal."""
-        guard = self._finder.guard()
-        mounts = arranged(self._roots, self._read_only, guard)
+        guard = self._finders[root].guard()
+        mounts = arranged([root], self._read_only, guard)
         if len(mounts) > MOUNTS:
             raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, TOO_MANY)
         return list(guard.absent), options(mounts, opened)

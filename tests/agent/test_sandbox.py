@@ -61,10 +61,10 @@ def test_each_bubblewrap_of_this_machine_works(roots: Roots, candidate: Path, mo
     made.close()
 
 
-def test_both_roots_are_writable_at_their_own_paths(box: Sandbox, roots: Roots) -> None:
-    assert shell(box, f"echo a > here && echo b > {roots[1]}/there", roots[0]).code == 0
-    assert (roots[0] / "here").read_text(encoding="ascii") == "a\n"
-    assert (roots[1] / "there").read_text(encoding="ascii") == "b\n"
+def test_each_root_is_writable_at_its_own_path_for_those_who_work_in_it(box: Sandbox, roots: Roots) -> None:
+    for root in roots[:2]:
+        assert shell(box, f"echo {root.name} > {root}/here", root).code == 0
+        assert (root / "here").read_text(encoding="ascii") == f"{root.name}\n"
 
 
 def test_the_environment_is_a_short_list(box: Sandbox, roots: Roots) -> None:
