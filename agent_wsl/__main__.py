@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from agent_wsl.errors import ConfigError, SandboxError, StartupError
 
@@ -85,7 +86,8 @@ def _keys(folder: Path, hosts: list[str] | None) -> int:
     return 0
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings) -> NoReturn:
+    """Does not come back: a thread that is still in a call would keep the interpreter from ending, or abort it."""
     from agent_wsl.app import Agent
 
     agent = Agent(settings)
@@ -102,7 +104,9 @@ def _serve(settings: Settings) -> int:
         agent.serve()
     finally:
         agent.close()
-    return 0
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _check(settings: Settings) -> int:
