@@ -16,7 +16,7 @@ from rpyc.core import brine, consts
 
 from agent_wsl.client import connect
 from agent_wsl.errors import KeyRejected, Unreachable
-from agent_wsl.protocol import Search
+from agent_wsl.protocol import Search, Selftest
 from agent_wsl.worker import DeadlinePool
 from tests.agent.process import AgentProcess, running
 from tests.agent.test_jobs_over_the_wire import resident
@@ -91,6 +91,26 @@ def test_it_ends_in_time_while_calls_are_in_progress(tmp_path: Path) -> None:
         assert time.monotonic() - started < 5
         for thread in threads:
             thread.join()
+
+
+def test_one_selftest_at_a_time_and_nothing_left_of_it(tmp_path: Path) -> None:
+    """Each fills memory and disk as far as it may: dozens at once would be no test of the sandbox."""
+    with running(tmp_path) as agent:
+
+        def test() -> None:
+            with contextlib.suppress(Unreachable):
+                agent.call(Selftest(), deadline_s=150)
+
+        thread = threading.Thread(target=test)
+        thread.start()
+        while not list(agent.state.glob("sidetone-brakes-*")):
+            time.sleep(0.05)
+        assert agent.refused(Selftest()).code == "busy"
+        agent.process.kill()
+        thread.join()
+    assert list((tmp_path / "state").glob("sidetone-brakes-*"))
+    with running(tmp_path) as agent:
+        assert not list(agent.state.glob("sidetone-brakes-*"))
 
 
 def test_a_pool_makes_no_more_threads_than_it_has_places() -> None:
