@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import threading
 import time
@@ -63,7 +64,7 @@ class Server:
             self._listener = socket.create_server((host, port), family=family, backlog=128)
         except OSError as error:
             raise ListenError(
-                f"{host} port {port} cannot be listened on ({error.strerror}): "
+                f"{host} port {port} cannot be listened on ({os.strerror(error.errno or 0)}): "
                 "another agent may be running; end it, or set PORT to another number."
             ) from None
         self._listener.settimeout(TICK_S)
