@@ -81,10 +81,8 @@ def _keys(folder: Path, hosts: list[str] | None) -> int:
     names = hosts or ["localhost", "127.0.0.1", "::1"]
     for path in keys.write(folder, names):
         print(path)
-    print(
-        f"The agent's certificate is for {', '.join(names)}. Set AGENT_TLS_DIR={folder.resolve()} for the agent; copy ca.pem,"
-    )
-    print("bot.pem and bot.key to the bot's machine, and set AGENT_TLS_DIR to their folder there.")
+    print(f"The agent's certificate is for {', '.join(names)}. Set AGENT_TLS_DIR={folder.resolve()} for the agent;")
+    print("copy ca.pem, bot.pem and bot.key to the bot's machine, and set AGENT_TLS_DIR to their folder there.")
     return 0
 
 

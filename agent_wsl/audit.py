@@ -23,9 +23,13 @@ SECRET = re.compile(
     (?: (?<![a-z0-9]) (?: sk-[\w-]{8,} | gh[pousr]_\w{8,} | github_pat_\w{8,} | xox[abprs]-[\w-]{8,} | AKIA[A-Z0-9]{12,}
         | [\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,} ) )
     | (?<= bearer\s) \S+ | (?<= basic\s) \S+
-    | (?<= ://) [^/\s:@]+ : [^/\s@]+ (?= @)
-    | (?<= password=) \S+ | (?<= passwd=) \S+ | (?<= token=) \S+ | (?<= secret=) \S+ | (?<= key=) \S+
-    | (?<= --password\s) \S+ | (?<= --token\s) \S+
+    | (?<= ://) [^/\s@]+ (?= @)
+    | (?P<name>
+        (?: password | passwd | passphrase | token | secret | key | authorization ) ["']? \s? [=:] (?!:) \s? ["']?
+            (?: (?: bearer | basic | token ) \s )?
+        | -- [\w-]{0,40} (?: password | passwd | passphrase | token | secret | key ) \s ["']?
+        | \s (?: -u | --user ) [\s=] [^\s:]{1,64} :
+      ) [^\s"']+
     """
 )
 """What looks like a key in a command line, whoever typed it."""
@@ -43,7 +47,8 @@ class _Handler(RotatingFileHandler):
 class Audit:
     def __init__(self, path: Path, secrets: Sequence[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)):
         self._now = now
-        self._secrets = [secret for secret in secrets if secret]
+        # As it is, and as a shell's quotes would show it.
+        self._secrets = [form for secret in secrets if secret for form in (secret, secret.replace("'", "'\"'\"'"))]
         self._lock = threading.Lock()
         self._broken = False
         try:
@@ -80,7 +85,7 @@ class Audit:
     def _clean(self, target: str) -> str:
         for secret in self._secrets:
             target = target.replace(secret, "***")
-        target = SECRET.sub("***", target)
+        target = SECRET.sub(lambda found: f"{found['name'] or ''}***", target)
         return target if len(target) <= LONGEST else f"{target[:LONGEST]} ... ({len(target)} characters)"
 
     def close(self) -> None:
