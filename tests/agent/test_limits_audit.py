@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from limits import RateLimitItemPerSecond
 
-from agent_wsl.audit import Audit
+from agent_wsl.audit import CHEAP_PER_MINUTE, Audit
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal, StateError
 from agent_wsl.limits import ALL_USERS, RateLimits
@@ -150,6 +151,18 @@ def test_the_api_key_is_known_in_quotes_as_well(tmp_path: Path) -> None:
     assert audit.write("a", "run", shlex.join(["echo", f"-{key}-"]), "ok", 0.1)
     audit.close()
     assert "of-this-agent" not in (tmp_path / "audit.jsonl").read_text(encoding="utf-8")
+
+
+def test_cheap_refusals_do_not_push_the_rest_out(tmp_path: Path) -> None:
+    audit = Audit(tmp_path / "audit.jsonl", [], lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    for _ in range(CHEAP_PER_MINUTE + 1000):
+        assert audit.write("a", "list_dir", ".", "rate_limited", 0.1)
+    assert audit.write("b", "run", "ls", "ok", 0.1)
+    assert audit.write("b", "run", "ls", "ok", 0.1)
+    audit.close()
+    written = entries(tmp_path)
+    assert len(written) == CHEAP_PER_MINUTE + 2
+    assert [entry.get("left_out") for entry in written[-3:]] == [None, 1000, None]
 
 
 def test_a_log_that_cannot_be_written_is_said_at_start(tmp_path: Path) -> None:
