@@ -64,7 +64,7 @@ async def run(settings: Settings) -> int:
             make = partial(make_spoken_brain, settings, llm, gate)
             conversation = SpokenConversation(settings, voice, make, voice_names(catalogue))
         spoken = Spoken(conversation, instead, gate)
-        model = next(info.name for info in engines.infos if info.stage == "LLM")
+        model = engines.infos[0].name
         await run_discord(settings, partial(make_brain, settings, llm), say, model=model, spoken=spoken)
     return 0
 

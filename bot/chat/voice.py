@@ -145,7 +145,7 @@ class Call:
             self.ready.set_result("")
 
     async def _show(self) -> None:
-        if await self.ready:
+        if await asyncio.shield(self.ready):
             return
         post = await self._outlet.post(self.card.posted())
         try:

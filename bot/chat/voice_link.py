@@ -126,13 +126,16 @@ class VoiceLink:
         return KICKED
 
     async def leave(self) -> None:
-        client, self._client = self._client, None
+        # A connection that was being made when it was called off is known to py-cord only.
+        client = self._client or self._channel.guild.voice_client
+        self._client = None
         if client is None:
             return
         try:
             async with asyncio.timeout(LEAVE_LIMIT_S):
                 await client.disconnect(force=True)
         except TimeoutError:
+            log.info("Discord did not confirm that the bot has left")
             client.cleanup()
         except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
             log.info("leaving was not confirmed: %r", error)
@@ -146,6 +149,7 @@ class VoiceLink:
                 return True
             except DiscordError as error:
                 log.warning("joining again failed: %s", error)
+                await self.leave()
         return False
 
     async def _secure(self, client: RepairedVoiceClient) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
@@ -27,6 +29,10 @@ def test_ten_calls_leave_nothing_behind(loopback: Loopback) -> None:
             time.sleep(0.3)
             counts.append((process.threads(), process.sockets()))
         assert counts[-1] == counts[1], counts
+        if os.name != "nt":
+            process.signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+            assert "left behind: []" in process.lines, process.output
     finally:
         process.kill()
 
