@@ -66,6 +66,7 @@ class Agent:
         self._server.close()
         self._board.close()
         self._watcher.close()
+        self.sandbox.close()
         self._audit.write("agent", "stop", "", "ok", self._clock() - self._started)
         self._audit.close()
 

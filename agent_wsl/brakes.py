@@ -91,15 +91,16 @@ def brakes(jobs: JobSettings, sandbox: SandboxSettings, folder: Path) -> list[Ca
 def _board(jobs: JobSettings, settings: SandboxSettings, folder: Path) -> Iterator[JobBoard]:
     root = Path(tempfile.mkdtemp(prefix="sidetone-brakes-", dir=folder)).resolve()
     state = Path(tempfile.mkdtemp(prefix="sidetone-brakes-state-", dir=folder)).resolve()
-    roots = Roots([root])
+    roots, confined = Roots([root]), Sandbox([root], settings, jobs)
     try:
-        board = JobBoard(roots, Sandbox([root], settings, jobs), Approvals(time.monotonic), jobs, state)
+        board = JobBoard(roots, confined, Approvals(time.monotonic), jobs, state)
         try:
             yield board
         finally:
             board.close()
     finally:
         roots.close()
+        confined.close()
         shutil.rmtree(root, ignore_errors=True)
         shutil.rmtree(state, ignore_errors=True)
 

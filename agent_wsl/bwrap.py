@@ -36,7 +36,8 @@ def missing() -> str:
 def diagnosis(complaint: str, sysctl: Path = SYSCTL, profile: Path = PROFILE) -> str:
     """One sentence with the reason and the fix, from what bwrap wrote to its standard error."""
     if complaint.startswith(NOT_CONFINED):
-        return f"bubblewrap ran a command without confining it {complaint.removeprefix(NOT_CONFINED)}: reinstall it, {AGAIN}"
+        what = complaint.removeprefix(NOT_CONFINED)
+        return f"bubblewrap ran a command without confining it{what}: reinstall it, {AGAIN}"
     if "nknown option" in complaint:
         return (
             "bubblewrap is too old for the options that are needed (0.10, or a patched older one): "

@@ -90,6 +90,8 @@ class SandboxSettings:
     """Further directories that commands may read: tool chains outside /usr."""
     environment: Mapping[str, str]
     """Variables for commands, beside the short list that all get."""
+    path: tuple[Path, ...] = ()
+    """The agent's own PATH: what of it commands can see is searched first, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             network=read.flag("JOB_NETWORK", False),
             read_only=tuple(path for path in read.paths("JOB_READ_ONLY", TOOL_CHAINS) if path.is_dir()),
             environment=_variables(read, "JOB_ENVIRONMENT"),
+            path=tuple(Path(part) for part in values.get("PATH", "").split(":") if part.startswith("/")),
         ),
         rate_per_minute=read.whole("RATE_LIMIT_PER_MINUTE", 60, 1, 1_000_000),
         state=_absolute(read.text("AGENT_STATE_DIR", "logs/agent")),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from agent_wsl.baseline import Baseline
 from agent_wsl.debounce import Burst, Debounce, Difference, State, differences
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
@@ -18,10 +19,6 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 256
 """Paths looked at before the next events are read, so that the kernel's queue does not run over."""
-HASHED_EACH = 1 << 20
-"""Bytes of a file, and bytes in all, that are read at the beginning, so that a first save of the same is no news."""
-HASHED_IN_ALL = 256 << 20
-HASHED_FILES = 20_000
 VERIFY_S = 2.0
 """Between two looks whether the directory is still the one that was watched: its parents are not watched."""
 RETRY_S = 0.25
@@ -44,13 +41,12 @@ class DirectoryTarget:
         self._rules = rules
         self._wall = wall
         self._debounce = Debounce()
-        self._unhashed: list[str] = []
+        self.baseline = Baseline(tree, self._debounce.pending)
         self._identity: tuple[int, int] | None = None
         """Of the directory; found out by `learn`."""
         self._verify = 0.0
         self._retry = RETRY_S
         self._full = False
-        self._budget = HASHED_IN_ALL
 
     def learn(self, place: Place) -> None:
         """What is there at the beginning, of which nothing is reported. Raises Refusal(BUSY) for too much."""
@@ -146,41 +142,10 @@ class DirectoryTarget:
             self._rules.forget_before()
         return changes
 
-    def unhashed(self, limit: int) -> list[tuple[str, State]]:
-        """Next files whose content was not looked at yet, and their states as they are now, for `hashed`."""
-        found: list[tuple[str, State]] = []
-        while self._unhashed and len(found) < limit:
-            path = self._unhashed.pop()
-            known = self.tree.get(path)
-            if known is None or known.digest or known.directory or known.size > HASHED_EACH:
-                continue
-            self._budget -= known.size
-            if self._budget < 0:
-                self._unhashed.clear()
-                break
-            state = self.tree.read(path)
-            if state is not None and untouched(known, state):
-                found.append((path, state))
-        return found
-
-    def hashed(self, states: list[tuple[str, State]]) -> None:
-        """Not of files of which an event came meanwhile: the content may be the new one already."""
-        for path, state in states:
-            known = self.tree.get(path)
-            if known is not None and not known.digest and not self._debounce.pending(path):
-                self.tree.set(path, state)
-
-    def is_settled(self, state: State, seconds: float) -> bool:
-        return state.modified_ns < (self._wall() - seconds) * 1e9
-
-    @property
-    def has_unhashed(self) -> bool:
-        return bool(self._unhashed)
-
     def _adopt(self, path: str, state: State) -> None:
         self.tree.set(path, state)
-        if not state.directory and len(self._unhashed) < HASHED_FILES:
-            self._unhashed.append(path)
+        if not state.directory:
+            self.baseline.add(path)
 
     def _room(self, path: str) -> bool:
         if len(self.tree) + len(self._debounce) < MOST_ENTRIES or self.tree.get(path) is not None:

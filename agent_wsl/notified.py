@@ -15,7 +15,7 @@ from agent_wsl import inotify
 from agent_wsl.directory import DirectoryTarget
 from agent_wsl.inotify import Event, Exhausted, Inotify
 from agent_wsl.logfile import LogTarget
-from agent_wsl.mounts import within
+from agent_wsl.placement import Placement
 from agent_wsl.protocol import Change
 from agent_wsl.worker import spawn
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Target = DirectoryTarget | LogTarget
 
 MOUNTS = "/proc/self/mountinfo"
-HASHED_AT_ONCE = 32
+READ_AT_ONCE = 32
 """Files whose content is looked at, when there is nothing else to do, before events are read again."""
 READS_AT_ONCE = 64
 """Buffers of events, before what is at rest is reported."""
@@ -48,11 +48,7 @@ class Notified:
         self._clock = clock
         self._lock = threading.RLock()
         """Of all below, and of the targets."""
-        self._inotify: Inotify | None = None
-        self._directories: dict[Target, dict[str, int]] = {}
-        """For each target: directory -> kernel watch."""
-        self._owners: dict[int, dict[Target, str]] = {}
-        """For each kernel watch: the targets that it serves, and the directory's path in each."""
+        self._placement: Placement[Target] = Placement()
         self._half_moves: dict[tuple[int, Target], str] = {}
         self._failed: dict[Target, str] = {}
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -63,12 +59,12 @@ class Notified:
         """Raises Exhausted or Refusal, with nothing left behind."""
         with self._lock:
             self._start()
-            self._directories[target] = {}
+            self._placement.enter(target)
             try:
                 if isinstance(target, LogTarget):
-                    target.start(self._placer(target))
+                    target.start(self._placement.placer(target))
                 else:
-                    target.learn(self._placer(target))
+                    target.learn(self._placement.placer(target))
             except BaseException:
                 self.remove(target)
                 raise
@@ -78,14 +74,14 @@ class Notified:
         """One that was polled so far: compared with what is there at once. Raises Exhausted."""
         with self._lock:
             self._start()
-            self._directories[target] = {}
+            self._placement.enter(target)
             if isinstance(target, DirectoryTarget):
                 target.stale = True
             target.verify_now(self._clock())
         os.eventfd_write(self._wake, 1)
 
     def _start(self) -> None:
-        if self._inotify is not None:
+        if self._placement.kernel is not None:
             return
         kernel = Inotify()
         try:
@@ -93,13 +89,11 @@ class Notified:
         except RuntimeError:
             kernel.close()
             raise
-        self._inotify = kernel
+        self._placement.kernel = kernel
 
     def remove(self, target: Target) -> None:
         with self._lock:
-            for directory in list(self._directories.get(target, {})):
-                self._leave(target, directory)
-            self._directories.pop(target, None)
+            self._placement.drop(target)
 
     def close(self, timeout_s: float) -> None:
         self._closing = True
@@ -140,8 +134,8 @@ class Notified:
 
     def _timeout_ms(self) -> float | None:
         with self._lock:
-            targets = list(self._directories)
-            if any(isinstance(t, DirectoryTarget) and t.has_unhashed for t in targets):
+            targets = self._placement.targets
+            if any(isinstance(t, DirectoryTarget) and t.baseline for t in targets):
                 return 0
             deadline = min((t.deadline() for t in targets), default=None)
         # Rounded up: a millisecond too early would be a busy loop.
@@ -150,27 +144,27 @@ class Notified:
     def _step(self, kernel: Inotify) -> list[tuple[Target, list[Change]]]:
         self._read(kernel)
         reports: list[tuple[Target, list[Change]]] = []
-        for target in list(self._directories):
+        for target in self._placement.targets:
             if target in self._failed:
                 continue
             now = self._clock()
             try:
-                changes = target.step(now, self._placer(target))
+                changes = target.step(now, self._placement.placer(target))
             except Exhausted as error:
                 self._failed[target] = str(error)
                 continue
             if changes:
                 reports.append((target, changes))
-        self._hash_some(kernel)
+        self._read_files(kernel)
         return reports
 
-    def _hash_some(self, kernel: Inotify) -> None:
+    def _read_files(self, kernel: Inotify) -> None:
         """Events are read between the look at a file and its being believed: what changed meanwhile is not lost."""
-        for target in list(self._directories):
-            if isinstance(target, DirectoryTarget) and target.has_unhashed:
-                states = target.unhashed(HASHED_AT_ONCE)
+        for target in self._placement.targets:
+            if isinstance(target, DirectoryTarget) and target.baseline:
+                states = target.baseline.read(READ_AT_ONCE)
                 self._read(kernel)
-                target.hashed(states)
+                target.baseline.believe(states)
                 return
 
     def _read(self, kernel: Inotify) -> None:
@@ -185,12 +179,12 @@ class Notified:
     def _dispatch(self, event: Event, now: float) -> None:
         if event.mask & inotify.OVERFLOW:
             self._overflow(now)
-        for target, directory in list(self._owners.get(event.watch, {}).items()):
+        for target, directory in self._placement.served_by(event.watch):
             if event.mask & inotify.OF_ITSELF:
                 if directory == target.path or isinstance(target, LogTarget):
                     target.verify_now(now)
                 if event.mask & inotify.IGNORED:
-                    self._leave(target, directory)
+                    self._placement.leave(target, directory)
             elif isinstance(target, LogTarget):
                 target.event(event.name, now, created=bool(event.mask & inotify.CREATE))
             elif event.name:
@@ -202,7 +196,7 @@ class Notified:
     def _overflow(self, now: float) -> None:
         log.warning("The kernel's queue of changes ran over; what is watched is compared anew.")
         self._half_moves.clear()
-        for target in self._directories:
+        for target in self._placement.targets:
             target.verify_now(now)
             if isinstance(target, DirectoryTarget):
                 target.lost = True
@@ -221,34 +215,6 @@ class Notified:
             self._half_moves[event.cookie, target] = path
             if is_directory:
                 # The kernel goes on watching it wherever it goes; when it stays inside, its new name is scanned.
-                for directory in [d for d in self._directories[target] if within(d, path)]:
-                    self._leave(target, directory)
+                self._placement.leave_below(target, path)
         elif is_directory and event.mask & (inotify.CREATE | inotify.MOVED_TO):
-            target.scan(path, now, self._placer(target))
-
-    def _placer(self, target: Target) -> Callable[[str, int], None]:
-        def place(directory: str, descriptor: int) -> None:
-            if self._inotify is None:
-                return
-            watch = self._inotify.add(descriptor)
-            known = self._directories[target]
-            if known.get(directory, watch) != watch:
-                self._leave(target, directory)
-            owners = self._owners.setdefault(watch, {})
-            if owners.get(target, directory) != directory:
-                known.pop(owners[target], None)
-            owners[target] = directory
-            known[directory] = watch
-
-        return place
-
-    def _leave(self, target: Target, directory: str) -> None:
-        watch = self._directories[target].pop(directory, None)
-        if watch is None:
-            return
-        owners = self._owners.get(watch, {})
-        owners.pop(target, None)
-        if not owners:
-            self._owners.pop(watch, None)
-            if self._inotify is not None:
-                self._inotify.remove(watch)
+            target.scan(path, now, self._placement.placer(target))

@@ -19,16 +19,23 @@ LOG_S = 0.5
 REST = 4
 """A directory is left alone so many times longer than a look at it takes."""
 REMOVE_S = 2.0
-HASHED_AT_ONCE = 200
+READ_AT_ONCE = 200
 SETTLED_S = 0.05
 """A file changed later than that may change again without its time showing it."""
 
 
 class Polled:
-    def __init__(self, host: Host, poll_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        host: Host,
+        poll_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._host = host
         self._poll_s = poll_s
         self._clock = clock
+        self._wall = wall
         self._next: dict[Target, float] = {}
         """When to look at each again. Only replaced, never changed, so that nobody waits for a slow file system."""
         self._news = threading.Condition()
@@ -94,21 +101,21 @@ class Polled:
         changes = target.step(now, _nowhere)
         if now >= at:
             if isinstance(target, DirectoryTarget):
-                _hash_some(target)
+                self._read_some(target)
             self._again(target, now)
         if changes and target in self._next:
             self._host.report(target, changes)
+
+    def _read_some(self, target: DirectoryTarget) -> None:
+        latest = (self._wall() - SETTLED_S) * 1e9
+        states = target.baseline.read(READ_AT_ONCE)
+        target.baseline.believe([(path, state) for path, state in states if state.modified_ns < latest])
 
     def _again(self, target: Target, began: float) -> None:
         now = self._clock()
         with self._news:
             if target in self._next:
                 self._next = {**self._next, target: now + max(self._poll_s, REST * (now - began))}
-
-
-def _hash_some(target: DirectoryTarget) -> None:
-    settled = [(path, state) for path, state in target.unhashed(HASHED_AT_ONCE) if target.is_settled(state, SETTLED_S)]
-    target.hashed(settled)
 
 
 def _nowhere(directory: str, descriptor: int) -> None:

@@ -103,6 +103,9 @@ class Finder:
             self._until = end + FRESH * (end - now)
         return self._guard
 
+    def forget(self) -> None:
+        self._guard = None
+
 
 class Sandbox:
     def __init__(
@@ -120,7 +123,8 @@ class Sandbox:
         self._roots = tuple(roots)
         self._read_only = tuple(dict.fromkeys(path.resolve() for path in settings.read_only))
         own = (Path(__file__).resolve().parent, Path(sys.prefix).resolve())
-        self._finder = Finder(self._roots, (*self._read_only, *own), [path.resolve() for path in hidden], clock)
+        concealed = [path.resolve() for path in hidden]
+        self._finders = {root: Finder([root], (*self._read_only, *own), concealed, clock) for root in self._roots}
         self._settings = settings
         self._jobs = jobs
         self._ids = _ids()
@@ -151,7 +155,7 @@ class Sandbox:
         return self._state
 
     def prepare(self, argv: Sequence[str], cwd: str) -> Prepared:
-        """`cwd` lies inside the roots. Raises Refusal(SANDBOX_UNAVAILABLE)."""
+        """`cwd` lies inside a root: the command sees that one, and no other. Raises Refusal(SANDBOX_UNAVAILABLE)."""
         if not self._state.works:
             raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, self._state.detail)
         return self._prepare(argv, cwd)
@@ -208,23 +212,37 @@ class Sandbox:
         if "\0" in cwd:
             # It would end the word, and what follows would be taken as options.
             raise Refusal(ErrorCode.BAD_REQUEST, "The name of a directory cannot hold a NUL character.")
+        holding = [root for root in self._roots if Path(cwd).is_relative_to(root)]
+        if not holding:
+            raise Refusal(ErrorCode.DENIED, "The directory to work in is outside the allowed ones.")
+        root = max(holding, key=lambda path: len(path.parts))
         opened = Descriptors()
         try:
-            guard = self._finder.guard()
-            mounts = arranged(self._roots, self._read_only, guard)
-            if len(mounts) > MOUNTS:
-                raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, TOO_MANY)
-            words = [*self._fixed, *options(mounts, opened), "--chdir", cwd]
-            words += ["--seccomp", opened.data(self._filter, "seccomp")]
-            arguments = opened.data("\0".join([*words, ""]).encode("utf-8", "surrogateescape"), "bwrap")
-        except OSError as error:
+            absent, words = self._guarded(root, opened)
+        except OSError:
+            # What was found a moment ago is gone: look anew.
             opened.close()
-            raise Refusal(
-                ErrorCode.SANDBOX_UNAVAILABLE,
-                f"An allowed directory cannot be opened ({error.strerror}): restart the agent if it was moved.",
-            ) from None
+            self._finders[root].forget()
+            try:
+                absent, words = self._guarded(root, opened)
+            except OSError as error:
+                opened.close()
+                raise Refusal(
+                    ErrorCode.SANDBOX_UNAVAILABLE,
+                    f"An allowed directory cannot be opened ({error.strerror}): restart the agent if it was moved.",
+                ) from None
+        words = [*self._fixed, *words, "--chdir", cwd, "--seccomp", opened.data(self._filter, "seccomp")]
+        arguments = opened.data("\0".join([*words, ""]).encode("utf-8", "surrogateescape"), "bwrap")
         line = (self._bwrap, "--args", arguments, "--", DASH, "-c", self._limits, "sandbox", *argv)
-        return Prepared(line, {}, tuple(opened.numbers), opened, list(guard.absent))
+        return Prepared(line, {}, tuple(opened.numbers), opened, absent)
+
+    def _guarded(self, root: Path, opened: Descriptors) -> tuple[list[Path], list[str]]:
+        """What is missing and must not be made, and the options for what is there. Raises OSError, Refusal."""
+        guard = self._finders[root].guard()
+        mounts = arranged([root], self._read_only, guard)
+        if len(mounts) > MOUNTS:
+            raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, TOO_MANY)
+        return list(guard.absent), options(mounts, opened)
 
     def _fixed_options(self) -> list[str]:
         """Those that are the same for every command; makes the bare tree that they begin with."""
@@ -252,9 +270,11 @@ class Sandbox:
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PATH": ":".join([*skeleton.tool_paths(self._read_only), skeleton.PATH]),
+            "PATH": skeleton.search_path(self._settings.path, self.visible, self._read_only),
             "HOME": skeleton.HOME, "USER": skeleton.USER, "LOGNAME": skeleton.USER, "SHELL": "/bin/bash",
             "LANG": "C.UTF-8", "TERM": "dumb", "TMPDIR": "/tmp",  # noqa: S108
+            # Looking for leaks is done by tracing, which the filter refuses.
+            "ASAN_OPTIONS": "detect_leaks=0",
             **self._settings.environment,
         }  # fmt: skip
 

@@ -10,7 +10,7 @@ of 64 bits would let `socket(1 << 32 | AF_UNIX)` through.
 from __future__ import annotations
 
 import errno
-import tempfile
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -136,7 +136,7 @@ def build_filter() -> bytes:
             except OSError:
                 if rule.call not in OLD_CALLS:
                     raise
-        with tempfile.TemporaryFile() as file:
+        with os.fdopen(os.memfd_create("filter"), "rb+") as file:
             program.export_bpf(file)
             file.seek(0)
             return file.read()

@@ -56,7 +56,7 @@ def _prepared(visible: Sequence[Path]) -> Iterator[dict[str, Any]]:
         (outside / "canary").write_text(CANARY, encoding="ascii")
         (repository / "link").symlink_to(outside / "canary")
         homes = {entry.pw_dir for entry in pwd.getpwall() if entry.pw_uid in (0, os.getuid())}
-        secret = [f"{home}/{name}" for home in sorted(homes) for name in (".bashrc", ".ssh", ".profile", ".bash_history")]
+        secret = [f"{home}/{name}" for home in sorted(homes) for name in (".bashrc", ".ssh", ".bash_history")]
         yield {
             "repository": str(repository),
             "outside": str(outside / "canary"),

@@ -5,6 +5,7 @@ It is made once, as a folder, because a mount costs bubblewrap 0.1 ms and a run 
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Sequence
@@ -52,15 +53,28 @@ def own_directories() -> list[str]:
     return [f"/{name}" for name in MERGED if Path("/", name).is_dir() and not Path("/", name).is_symlink()]
 
 
+def search_path(own: Iterable[Path], visible: Sequence[Path], folders: Iterable[Path]) -> str:
+    """PATH for commands: what the agent's user has in his own and commands can see, then further tool chains, then the
+    system. Without pyenv's and nvm's shims, which look for their settings in a home directory."""
+    seen = [p for p in own if p.name != "shims" and any(p.is_relative_to(folder) for folder in visible)]
+    return ":".join(dict.fromkeys([*map(str, seen), *tool_paths(folders), *PATH.split(":")]))
+
+
 def tool_paths(folders: Iterable[Path]) -> list[str]:
-    """Folders of programs: a tool chain that is called `bin`, or those below one, such as `node/v22.1.0/bin`."""
+    """Folders of programs: a tool chain that is called `bin`, or those below one, such as `node/v22.1.0/bin`,
+    the newest first."""
     found: list[Path] = []
     for folder in folders:
         if folder.name == "bin":
             found.append(folder)
         for pattern in ("bin", "*/bin", "*/*/bin"):
-            found += sorted(folder.glob(pattern), reverse=True)
+            found += sorted(folder.glob(pattern), key=_version, reverse=True)
     return [str(path) for path in found]
+
+
+def _version(path: Path) -> list[tuple[int, str]]:
+    """So that 3.13 comes after 3.9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
 
 
 def _below_a_mount(point: Path) -> bool:

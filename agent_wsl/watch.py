@@ -7,9 +7,10 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 from agent_wsl import mounts
 from agent_wsl.changes import History
@@ -48,7 +49,7 @@ class Watcher:
         self._wall = wall
         self._history = History(settings.history, secrets.token_hex(6), clock)
         self._notified = Notified(self, clock)
-        self._polled = Polled(self, settings.poll_s, clock)
+        self._polled = Polled(self, settings.poll_s, clock, wall)
         self._lock = threading.Lock()
         """Of adding, removing and changing methods. The threads only read `_watches`, which is never changed."""
         self._watches: dict[Target, Watch] = {}
@@ -65,7 +66,10 @@ class Watcher:
                 if known.path == absolute:
                     return known
             self._check_room()
-            target = self._directory(absolute, root) if directory else LogTarget(absolute, self._roots, self._wall)
+            target: Target = LogTarget(absolute, self._roots, self._wall)
+            if directory:
+                rules = Rules(absolute, os.fspath(self._roots.paths[root]))
+                target = DirectoryTarget(Tree(absolute, self._roots, rules.ignored), rules, self._wall)
             watch = Watch(absolute, "directory" if directory else "log", method.name, method.reason)
             # Entered before it begins, because what it reports before it is entered would be dropped.
             self._watches = {**self._watches, target: watch}
@@ -97,7 +101,7 @@ class Watcher:
     def remove(self, path: str) -> Done:
         """Refusal: NOT_FOUND when it is not watched."""
         with self._lock:
-            names = {path, self._name(path)}
+            names = {path, _name(self._roots, path)}
             found = next((target for target, watch in self._watches.items() if watch.path in names), None)
             if found is None:
                 raise Refusal(ErrorCode.NOT_FOUND, "This path is not watched; the call `watches` lists those that are.")
@@ -123,7 +127,7 @@ class Watcher:
     def report(self, target: Target, changes: list[Change]) -> None:
         """From the threads."""
         if target in self._watches:
-            self._history.publish([change for change in changes if self._is_for(target, change)])
+            self._history.publish([change for change in changes if _speaks(target, change, self._watches)])
 
     def exhausted(self, target: Target, reason: str) -> None:
         """From the inotify thread."""
@@ -166,43 +170,42 @@ class Watcher:
         self._polled.add(target)
         return method
 
-    def _directory(self, path: str, root: int) -> DirectoryTarget:
-        rules = Rules(path, os.fspath(self._roots.paths[root]))
-        return DirectoryTarget(Tree(path, self._roots, rules.ignored), rules, self._wall)
-
     def _method(self, path: str) -> Method:
         with open(MOUNTS, "rb") as file:
             table = mounts.parse(os.fsdecode(file.read()))
-        return mounts.method(table, path, self._reachable)
+        return mounts.method(table, path, partial(_reachable, self._roots))
 
-    def _reachable(self, point: str) -> bool:
-        try:
-            self._roots.open(point).close()
-        except Refusal:
-            return False
+
+def _reachable(roots: Confined, point: str) -> bool:
+    try:
+        roots.open(point).close()
+    except Refusal:
+        return False
+    return True
+
+
+def _name(roots: Confined, path: str) -> str:
+    """Of what may be gone by now: as it was asked for, absolute."""
+    try:
+        with closing(roots.open(path)) as opened:
+            return opened.path
+    except Refusal:
+        return os.path.normpath(os.path.join(roots.paths[0], path))
+
+
+def _speaks(target: Target, change: Change, targets: Iterable[Target]) -> bool:
+    """Of several watches that see a path, a log speaks first, then the outermost directory."""
+    if isinstance(target, LogTarget):
         return True
-
-    def _name(self, path: str) -> str:
-        """Of what may be gone by now: as it was asked for, absolute."""
-        try:
-            with closing(self._roots.open(path)) as opened:
-                return opened.path
-        except Refusal:
-            return os.path.normpath(os.path.join(self._roots.paths[0], path))
-
-    def _is_for(self, target: Target, change: Change) -> bool:
-        """Of several watches that see a path, a log speaks first, then the outermost directory."""
-        if isinstance(target, LogTarget):
-            return True
-        for other in self._watches:
-            if isinstance(other, LogTarget):
-                if change.path == other.path:
-                    return False
-            elif (
-                other is not target
-                and mounts.within(target.path, other.path)
-                and change.path != other.path
-                and not (other.gone or other.tree.ignored(change.path, False))
-            ):
+    for other in targets:
+        if isinstance(other, LogTarget):
+            if change.path == other.path:
                 return False
-        return True
+        elif (
+            other is not target
+            and mounts.within(target.path, other.path)
+            and change.path != other.path
+            and not (other.gone or other.tree.ignored(change.path, False))
+        ):
+            return False
+    return True

@@ -1,13 +1,11 @@
 """For all tests: the libraries behave as they do in the product."""
 
+import atexit
 import warnings
 
 from bot import config
 
 config.prepare_libraries()
-
-
-def pytest_unconfigure() -> None:
-    """llama_cpp never closes the null device that it opens; a library's thread that ended during a test may have left
-    "error" in force for good, and then Python ends with a complaint behind the summary."""
-    warnings.filterwarnings("ignore", message="unclosed file .*nul", category=ResourceWarning)
+# llama_cpp never closes the null device that it opens. A library's thread that ended during a test may have left
+# "error" in force for good, and then Python ends with a complaint behind the summary.
+atexit.register(warnings.filterwarnings, "ignore", message="unclosed file .*nul", category=ResourceWarning)

@@ -37,6 +37,7 @@ NETWORK = (
     "etimedout",
     "eai_again",
     "err_socket_timeout",
+    "syscall connect",
 )
 REFUSED = ("401 client error", "403 client error", "gatedrepoerror", "code e401", "code e403", "403 forbidden")
 ABSENT = (
@@ -48,6 +49,10 @@ ABSENT = (
     "entrynotfounderror",
     "revisionnotfounderror",
 )
+
+
+SAYS_NOTHING = "a complete log of this run"
+"""npm's last line."""
 
 
 def explain(package: str, output: str) -> SidetoneError:
@@ -71,6 +76,6 @@ def explain(package: str, output: str) -> SidetoneError:
         return DownloadError(f"{package}: no network, or the server did not answer.")
     if said(ABSENT):
         return DownloadError(f"{package}: not found there.")
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip() and SAYS_NOTHING not in line.lower()]
     errors = [line for line in lines if re.search(r"error|err!", line, re.IGNORECASE)]
     return DownloadError(f"{package}: {(errors or lines or ['it failed without a word'])[-1][:200]}")

