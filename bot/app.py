@@ -5,11 +5,15 @@ from __future__ import annotations
 from contextlib import aclosing
 from functools import partial
 
+from bot.audio import devices
+from bot.call import SpokenConversation
 from bot.config import Settings
-from bot.console import make_console
-from bot.engines import checked, loaded, make_brain, make_llm
-from bot.errors import ConfigError
+from bot.console import engines_table, make_console
+from bot.engines import Voice, checked, loaded, make_brain, make_llm, make_voice, voice_names
+from bot.errors import AudioDeviceError, ConfigError, MissingPackage, ModelDamaged, ModelMissing
 from bot.events import Usage
+from bot.gate import ModelGate, UrgentBrain
+from bot.ports import Brain, Llm
 
 
 async def ask(settings: Settings, question: str) -> int:
@@ -36,12 +40,47 @@ async def run(settings: Settings) -> int:
             "DISCORD_TOKEN is not set, so there is no Discord bot to start. Put the token into .env, "
             "or talk without Discord: python -m bot talk"
         )
-    from bot.chat.client import run_discord
+    from bot.chat.client import Spoken, run_discord
 
     console = make_console()
-    llm = make_llm(settings, await checked(settings))
-    async with loaded([llm]) as engines:
-        console.print(f"{engines.infos[0].name} is loaded ({engines.seconds:.1f} s). Logging in to Discord ...")
+    catalogue = await checked(settings)
+    llm = make_llm(settings, catalogue)
+    instead = no_voice(settings)
+    voice: Voice | None = None
+    if not instead:
+        try:
+            voice = make_voice(settings, await checked(settings, voice=True))
+        except (ModelMissing, ModelDamaged) as error:
+            instead = str(error)
+    async with loaded([llm, *((voice.vad, voice.stt, voice.tts) if voice else ())]) as engines:
+        console.print(engines_table(engines.infos, engines.seconds))
+        console.print(
+            f"Voice in Discord is off: {instead}" if instead else "Voice in Discord is ready.", soft_wrap=True
+        )
         say = partial(console.print, soft_wrap=True)
-        await run_discord(settings, partial(make_brain, settings, llm), say, model=engines.infos[0].name)
+        gate = ModelGate()
+        conversation = None
+        if voice:
+            make = partial(make_spoken_brain, settings, llm, gate)
+            conversation = SpokenConversation(settings, voice, make, voice_names(catalogue))
+        spoken = Spoken(conversation, instead, gate)
+        model = engines.infos[0].name
+        await run_discord(settings, partial(make_brain, settings, llm), say, model=model, spoken=spoken)
     return 0
+
+
+def make_spoken_brain(settings: Settings, llm: Llm, gate: ModelGate) -> Brain:
+    return UrgentBrain(make_brain(settings, llm), gate)
+
+
+def no_voice(settings: Settings) -> str:
+    """Why this machine cannot hold a spoken conversation in Discord, as a sentence; empty when it can."""
+    from bot.chat.voice_link import refusal
+
+    if problem := refusal():
+        return problem
+    try:
+        devices.choose(devices.inputs(settings.audio.backend), settings.audio.microphone, devices.INPUT)
+    except (AudioDeviceError, MissingPackage) as error:
+        return f"{error} Then start the bot again."
+    return ""

@@ -82,6 +82,8 @@ class DiscordSettings:
     """URL of an HTTP proxy for REST, gateway and voice websocket; empty for none."""
     allowed_users: frozenset[int] = frozenset()
     """Discord ids of those who may talk to the bot; empty for the owner of the server."""
+    voice_idle_s: float = 900.0
+    """The bot leaves a voice channel in which nobody has said anything for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             token=read.text("DISCORD_TOKEN"),
             proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
             allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
+            voice_idle_s=60 * read.number("DISCORD_VOICE_IDLE_MIN", 15, 0.05, 1440),
         ),
         agent=AgentSettings(
             host=read.text("AGENT_HOST", "127.0.0.1"),

@@ -21,6 +21,7 @@ from bot.voice.stt import WhisperStt
 from bot.voice.tts_onnx import KokoroOnnxTts
 from bot.voice.tts_torch import KokoroTorchTts
 from bot.voice.vad import SileroVad
+from bot.voice.voices import available
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,10 @@ def make_tts(settings: Settings, catalogue: Catalogue) -> Tts:
     model = catalogue.locate("kokoro").path
     threads = settings.voice.tts_threads
     return KokoroOnnxTts(model, voices, voice=voice, speed=speed, threads=threads, device=device)
+
+
+def voice_names(catalogue: Catalogue) -> list[str]:
+    return available(catalogue.locate("voices").path)
 
 
 @asynccontextmanager

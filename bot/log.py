@@ -16,3 +16,5 @@ def start(level: str) -> None:
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("bot").setLevel(level.upper())
+    # py-cord shows a traceback for every voice connection that ends; `bot.chat.voice_link` says what it means.
+    logging.getLogger("discord.voice").setLevel(logging.CRITICAL)

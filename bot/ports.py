@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 from bot.events import EngineInfo, Event, Frame, Heard, Int16, Message, Sentence, SpeechClip, Transcript, Usage
@@ -70,6 +70,9 @@ class Splitter(Protocol):
 class Tts(Engine, Protocol):
     async def speak(self, sentence: Sentence) -> SpeechClip: ...
 
+    def set_voice(self, name: str) -> None:
+        """From the next sentence on. Raises UnknownVoice, ModelDamaged."""
+
 
 class Speaker(Protocol):
     """Plays clips in order. Sound of an older turn never follows `clear`."""
@@ -87,6 +90,58 @@ class Speaker(Protocol):
         """Silence now. Returns how many samples (24 kHz) had been played since the last `clear`."""
 
     async def close(self) -> None: ...
+
+
+class SoundQueue(Protocol):
+    """Sound that waits to be played, 24 kHz mono. Emptied on any thread."""
+
+    def pull(self, count: int, lead_s: float = 0.0) -> tuple[Int16, int]:
+        """The next `count` samples, zeros where there are none, and how many of them are sound. The first is heard
+        `lead_s` from now."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is left to play."""
+
+
+class SoundOutput(Protocol):
+    """What empties a SoundQueue in real time."""
+
+    realtime: bool
+
+    async def open(
+        self, playback: SoundQueue, tap: Callable[[float, Int16], None], changed: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`tap` is told what is played: loop time of its first sample, and the samples. `changed` waits for the next
+        change of the queue."""
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+
+    async def close(self) -> None: ...
+
+
+class Conversation(Protocol):
+    """A spoken conversation: this PC's microphone in, any output out. One at a time."""
+
+    @property
+    def voice(self) -> str:
+        """The name that speaks."""
+
+    @property
+    def voices(self) -> Sequence[str]: ...
+
+    def choose_voice(self, name: str) -> None:
+        """From the next sentence on. Raises UnknownVoice."""
+
+    async def hold(self, output: SoundOutput, emit: EventSink) -> None:
+        """Listens and answers until it is cancelled. Raises AudioDeviceError."""
+
+    def mute(self, on: bool) -> None:
+        """Whether the microphone is heard."""
+
+    async def say(self, text: str) -> None:
+        """Speaks `text` as soon as nobody speaks. Returns when it has been said or was cut off. Raises StageError."""
 
 
 class Brain(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +83,19 @@ def make_splitter(turn: int) -> SentenceSplitter:
     return SentenceSplitter(turn, speakable=speakable)
 
 
+async def open_microphone(system: SoundSystem, wanted: str, notify: Callable[[SidetoneError], None]) -> Microphone:
+    """One that comes back after it was unplugged; `notify` hears of that. Raises AudioDeviceError."""
+
+    async def open_device() -> Microphone:
+        microphone = DeviceMicrophone(system, wanted)
+        await microphone.open()
+        return microphone
+
+    microphone = ReconnectingMicrophone(open_device, notify, system.refresh)
+    await microphone.connect()
+    return microphone
+
+
 async def talk(settings: Settings, options: TalkOptions) -> int:
     console = make_console()
     # Whatever is wrong with a file or a device is said before the models are loaded.
@@ -155,7 +168,9 @@ class Talk:
             system = SoundSystem(self._settings.audio.backend)
             stack.push_async_callback(system.close)
             file = None if recording is None else self._play_file(recording)
-            microphone = file or Metered(await self._open_microphone(system), self._face)
+            microphone = file or Metered(
+                await open_microphone(system, self._settings.audio.microphone, self._notify), self._face
+            )
             stack.push_async_callback(microphone.close)
             self._began = self._loop.time()
             self._write_events(stack)
@@ -192,16 +207,6 @@ class Talk:
         if not self._options.fast:
             return WavMicrophone(recording)
         return WavMicrophone(recording, realtime=False, gate=lambda: self._session.wait_at_rest())
-
-    async def _open_microphone(self, system: SoundSystem) -> Microphone:
-        async def open_device() -> Microphone:
-            microphone = DeviceMicrophone(system, self._settings.audio.microphone)
-            await microphone.open()
-            return microphone
-
-        microphone = ReconnectingMicrophone(open_device, self._notify, system.refresh)
-        await microphone.connect()
-        return microphone
 
     async def _open_speaker(self, system: SoundSystem, stack: AsyncExitStack) -> PlaybackSpeaker:
         output: Output = PacedOutput(realtime=not self._options.fast)

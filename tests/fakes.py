@@ -141,6 +141,10 @@ class FakeTts(FakeEngine):
     factor: float = 0.5
     failure: Exception | None = None
     spoken: list[str] = field(default_factory=list)
+    voice: str = ""
+
+    def set_voice(self, name: str) -> None:
+        self.voice = name
 
     async def speak(self, sentence: Sentence) -> SpeechClip:
         if self.failure and sentence.index:

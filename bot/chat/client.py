@@ -7,14 +7,16 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bot.chat.text import TextDesk
+from bot.chat.voice import VoiceDesk
 from bot.config import DiscordSettings, Settings
 from bot.errors import ConfigError, DiscordError, MissingPackage
-from bot.ports import Brain
+from bot.ports import Brain, Conversation
 
 if TYPE_CHECKING:
     from bot.chat.commands import SidetoneBot
@@ -39,8 +41,27 @@ NO_INTENT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What the bot can do in voice channels."""
+
+    conversation: Conversation | None = None
+    instead: str = "This bot was started without a voice."
+    """Why there is no conversation, as a sentence for users."""
+    gate: asyncio.Lock | None = None
+    """Held by written answers; spoken ones go first."""
+
+
+TEXT_ONLY = Spoken()
+
+
 async def run_discord(
-    settings: Settings, make_brain: Callable[[], Brain], ready: Callable[[str], None], *, model: str = ""
+    settings: Settings,
+    make_brain: Callable[[], Brain],
+    ready: Callable[[str], None],
+    *,
+    model: str = "",
+    spoken: Spoken = TEXT_ONLY,
 ) -> None:
     """Returns after SIGINT or SIGTERM. `ready` gets one line for people at the first log-in; `model` is named in
     `!status`. Raises DiscordError, ConfigError, MissingPackage."""
@@ -55,11 +76,13 @@ async def run_discord(
     stop = asyncio.Event()
     failure: DiscordError | None = None
     async with asyncio.TaskGroup() as tasks:
-        desk = TextDesk(make_brain, tasks)
-        bot = SidetoneBot(settings.discord, desk, model)
+        desk = TextDesk(make_brain, tasks, spoken.gate)
+        calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s)
+        bot = SidetoneBot(settings.discord, desk, calls, model)
         try:
             with _stopping_signals(stop):
                 failure = await _serve(bot, settings.discord.token, ready, stop, tasks)
+                await calls.close()
                 await desk.close(ANSWERS_LIMIT_S)
         finally:
             await _close(bot)

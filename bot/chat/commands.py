@@ -5,29 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import discord
 from discord.ext import bridge, commands
 
 from bot.chat.access import refusal
+from bot.chat.bridging import Context, command, option
 from bot.chat.outlet import DiscordOutlet
 from bot.chat.text import TextDesk
+from bot.chat.voice import VoiceDesk
+from bot.chat.voice_commands import VoiceCommands
 from bot.config import DiscordSettings
 
 log = logging.getLogger(__name__)
 
-F = TypeVar("F")
-Context = bridge.BridgeExtContext | bridge.BridgeApplicationContext
-
-# py-cord leaves these two untyped.
-command = cast("Callable[..., Callable[[F], F]]", bridge.bridge_command)
-option = cast("Callable[..., Callable[[F], F]]", bridge.bridge_option)
-
 PREFIX = "!"
-NO_VOICE = "Voice in Discord is not in this version; `python scripts/run.py talk` is the voice loop."
-NO_QUESTION = "There is no question. Write it after the command: `!ask What does git rebase do?`"
+NOTHING_GIVEN = {
+    "ask": "There is no question. Write it after the command: `!ask What does git rebase do?`",
+    "say": "There is nothing to say. Write it after the command: `!say The build is green.`",
+}
 FAILED = "Something unexpected went wrong in this command; the log has the details."
 
 
@@ -36,7 +33,7 @@ class Refused(commands.CheckFailure):
 
 
 class SidetoneBot(bridge.Bot):
-    def __init__(self, settings: DiscordSettings, desk: TextDesk, model: str) -> None:
+    def __init__(self, settings: DiscordSettings, desk: TextDesk, calls: VoiceDesk, model: str) -> None:
         intents = discord.Intents.default()
         intents.message_content = True
         super().__init__(
@@ -52,6 +49,7 @@ class SidetoneBot(bridge.Bot):
         self._desk = desk
         self.add_check(self._check)
         self.add_cog(TextCommands(self, desk, model))
+        self.add_cog(VoiceCommands(calls))
 
     def refusal(self, user: discord.User | discord.Member, guild: discord.Guild | None) -> str:
         return refusal(user.id, guild.owner_id if guild else None, self._allowed)
@@ -114,8 +112,8 @@ class SidetoneBot(bridge.Bot):
                 return  # A stranger's "!..." is more likely meant for another bot.
             case commands.CommandNotFound():
                 sentence = f"There is no command `!{ctx.invoked_with}`; `!help` lists what there is."
-            case commands.UserInputError() if ctx.command and ctx.command.name == "ask":
-                sentence = NO_QUESTION
+            case commands.UserInputError() if ctx.command and ctx.command.name in NOTHING_GIVEN:
+                sentence = NOTHING_GIVEN[ctx.command.name]
             case commands.UserInputError():
                 sentence = f"This command is not written so; `!help` shows how. ({error})"
             case _:
@@ -154,10 +152,6 @@ class TextCommands(commands.Cog):
             f"Conversations: {self._desk.conversations}; answers being written: {self._desk.answering}.",
         ]
         await ctx.respond("\n".join(filter(None, lines)))
-
-    @command(description="Voice in the channel; not in this version")
-    async def direct(self, ctx: Context) -> None:
-        await ctx.respond(NO_VOICE)
 
     @command(description="Lists the commands")
     async def help(self, ctx: Context) -> None:

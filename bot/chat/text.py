@@ -191,11 +191,14 @@ class _Conversation:
 class TextDesk:
     """Takes questions: finds the conversation, refuses a second question while one is being answered."""
 
-    def __init__(self, make_brain: Callable[[], Brain], tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, make_brain: Callable[[], Brain], tasks: asyncio.TaskGroup, model: asyncio.Lock | None = None
+    ) -> None:
+        """`model` is held while it answers."""
         self._make_brain = make_brain
         self._tasks = tasks
         self._conversations: OrderedDict[tuple[int, int], _Conversation] = OrderedDict()
-        self._model = asyncio.Lock()
+        self._model = model or asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.discord import world
@@ -49,6 +50,12 @@ class BotProcess:
     @property
     def running(self) -> bool:
         return self._child.poll() is None
+
+    def threads(self) -> int:
+        return psutil.Process(self._child.pid).num_threads()
+
+    def sockets(self) -> int:
+        return len(psutil.Process(self._child.pid).net_connections(kind="inet"))
 
     def signal(self, number: int) -> None:
         self._child.send_signal(number)

@@ -10,11 +10,16 @@ from collections.abc import Callable
 from aiohttp import WSMsgType, web
 
 from tests.discord import world
+from tests.discord.network import VOICE_HOSTS
+from tests.discord.voice_server import VoiceServer, server_update
 from tests.discord.world import Json
 
 
 class Gateway:
-    def __init__(self) -> None:
+    def __init__(self, voice: VoiceServer) -> None:
+        self.voice = voice
+        self.region = VOICE_HOSTS[0]
+        """The voice server that the bot is sent to."""
         self.identified: list[Json] = []
         self.close_after_identify = 0
         """A close code instead of READY."""
@@ -63,7 +68,35 @@ class Gateway:
             }
             await self.dispatch("READY", ready)
             if self.invited:
-                await self.dispatch("GUILD_CREATE", world.guild())
+                present = [world.voice_state(*each, "theirs") for each in self.voice.present.items()]
+                await self.dispatch("GUILD_CREATE", world.guild() | {"voice_states": present})
+        elif frame["op"] == 4:
+            channel = frame["d"]["channel_id"]
+            await self.move_bot(channel and int(channel))
+
+    async def move_bot(self, channel: int | None) -> None:
+        """The bot's own wish, or a moderator's."""
+        self.voice.bot_channel = channel
+        session = f"voice-{world.snowflake()}"
+        await self.dispatch("VOICE_STATE_UPDATE", world.voice_state(world.BOT, channel, session))
+        if channel is not None:
+            await self.update_voice_server(session)
+
+    async def update_voice_server(self, session: str = "") -> None:
+        """Sends the bot to `region`, with a fresh token."""
+        token = f"token-{world.snowflake()}"
+        told = {"token": token, "session_id": session or self.voice.expected["session_id"]}
+        self.voice.expected = {**told, "user_id": str(world.BOT), "server_id": str(world.GUILD)}
+        await self.dispatch("VOICE_SERVER_UPDATE", server_update(self.region, token))
+
+    async def move(self, user: int, channel: int | None) -> None:
+        """A person joins, moves, or leaves."""
+        if channel is None:
+            self.voice.present.pop(user, None)
+        else:
+            self.voice.present[user] = channel
+        if self._socket is not None:
+            await self.dispatch("VOICE_STATE_UPDATE", world.voice_state(user, channel, "theirs"))
 
     async def dispatch(self, name: str, data: Json) -> None:
         self._sequence += 1

@@ -1,5 +1,6 @@
-"""Starts the real bot of `bot.chat` with a scripted model: `python -m tests.discord.launch`. Settings come from the
-environment, as for the product."""
+"""Starts the real bot of `bot.chat` with a scripted model: `python -m tests.discord.launch [--voice]`.
+
+Settings come from the environment, as for the product. `--voice`: with a scripted conversation behind `!direct`."""
 
 from __future__ import annotations
 
@@ -9,11 +10,12 @@ import threading
 from collections.abc import AsyncGenerator, Iterator
 
 from bot import config, log
-from bot.chat.client import run_discord
+from bot.chat.client import TEXT_ONLY, Spoken, run_discord
 from bot.errors import SidetoneError, StageError
 from bot.events import Usage
 from bot.ports import Brain
 from tests.discord.script import LONG_ANSWER
+from tests.discord.spoken import ScriptedConversation
 
 
 class ScriptedBrain:
@@ -78,7 +80,8 @@ def say(text: str) -> None:
 
 
 async def main() -> None:
-    await run_discord(config.load(env_file=None), make_brain, say, model="a script")
+    spoken = Spoken(ScriptedConversation(say)) if "--voice" in sys.argv else TEXT_ONLY
+    await run_discord(config.load(env_file=None), make_brain, say, model="a script", spoken=spoken)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     threads = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
     say(f"left behind: {[task.get_name() for task in left] + threads}")

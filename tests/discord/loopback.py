@@ -16,8 +16,9 @@ from aiohttp import web
 
 from tests.discord import world
 from tests.discord.gateway import Gateway
-from tests.discord.network import Authority, Proxy
+from tests.discord.network import VOICE_HOSTS, Authority, Proxy
 from tests.discord.rest import Rest, Shown
+from tests.discord.voice_server import VoiceServer
 
 T = TypeVar("T")
 
@@ -26,7 +27,8 @@ class Loopback:
     def __init__(self, folder: Path) -> None:
         self.authority = Authority(folder)
         self.rest = Rest()
-        self.gateway = Gateway()
+        self.voice = VoiceServer()
+        self.gateway = Gateway(self.voice)
         self.proxy_port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loopback-discord")
@@ -38,10 +40,10 @@ class Loopback:
 
     def start(self) -> None:
         self._thread.start()
-        self._call(self._start())
+        self.run(self._start())
 
     def stop(self) -> None:
-        self._call(self._stop())
+        self.run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -49,13 +51,17 @@ class Loopback:
     def say(self, author: int, text: str, channel: int = world.CHANNEL, reply_to: Shown | None = None) -> str:
         """Gives the id of the new message."""
         data = world.message(author, text, channel, reply_to=reply_to.raw if reply_to else None)
-        self._call(self.gateway.dispatch("MESSAGE_CREATE", data))
+        self.run(self.gateway.dispatch("MESSAGE_CREATE", data))
         return str(data["id"])
 
-    def slash(self, author: int, name: str, **options: str) -> None:
-        self._call(
-            self.gateway.dispatch("INTERACTION_CREATE", world.interaction(author, self.rest.commands[name], options))
+    def slash(self, author: int, command: str, **options: str) -> None:
+        self.run(
+            self.gateway.dispatch("INTERACTION_CREATE", world.interaction(author, self.rest.commands[command], options))
         )
+
+    def move(self, user: int, channel: int | None) -> None:
+        """`user` enters a voice channel, or leaves it."""
+        self.run(self.gateway.move(user, channel))
 
     def wait(self, what: str, found: Callable[[], T | None], limit_s: float = 10.0) -> T:
         end = time.monotonic() + limit_s
@@ -72,19 +78,26 @@ class Loopback:
             repr(text), lambda: next((each for each in self.messages[after:] if text in each.text), None), limit_s
         )
 
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """On the loopback's own thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     async def _start(self) -> None:
         app = web.Application()
-        app.router.add_routes([*self.rest.routes(), web.get("/", self.gateway.serve)])
+        app.router.add_routes([*self.rest.routes(), web.get("/", self._websocket)])
+        await self.voice.start()
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.authority.server).start()
         self._proxy = Proxy(self._runner.addresses[0][1])
         self.proxy_port = await self._proxy.start()
 
+    async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
+        server = self.voice if request.host.partition(":")[0] in VOICE_HOSTS else self.gateway
+        return await server.serve(request)
+
     async def _stop(self) -> None:
+        self.voice.stop()
         await self._proxy.stop()
         await self._runner.cleanup()
         left = asyncio.all_tasks() - {asyncio.current_task()}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import trustme
 
-HOSTS = ("discord.com", "gateway.discord.gg")
+VOICE_HOSTS = ("lisbon1.discord.media", "oslo2.discord.media")
+HOSTS = ("discord.com", "gateway.discord.gg", *VOICE_HOSTS)
 
 
 class Authority:

@@ -58,6 +58,7 @@ class Rest:
             web.get(commands, self._nothing),
             web.put(commands, self._register),
             web.post(message, self._post),
+            web.post(f"{API}/channels/{{channel}}/typing", self._typing),
             web.patch(f"{message}/{{message}}", self._patch),
             web.post(f"{API}/interactions/{{id}}/{{token}}/callback", self._callback),
             web.post(webhook, self._post),
@@ -74,6 +75,9 @@ class Rest:
 
     async def _nothing(self, request: web.Request) -> web.Response:
         return reply([])
+
+    async def _typing(self, request: web.Request) -> web.Response:
+        return web.Response(status=204)
 
     async def _register(self, request: web.Request) -> web.Response:
         for command in await request.json():

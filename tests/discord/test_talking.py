@@ -54,14 +54,15 @@ def test_status_and_help(loopback: Loopback, bot: BotProcess) -> None:
     assert "Language model: a script." in status.text
     loopback.slash(OWNER, "help")
     lines = loopback.wait_for_text("Lists the commands").text.splitlines()
-    assert [line.split("`")[1] for line in lines[:-1]] == ["!ask QUESTION", "!direct", "!help", "!status"]
-    assert sorted(loopback.rest.commands) == ["ask", "direct", "help", "status"]
+    spoken = ["!direct", "!mute", "!say TEXT", "!stop", "!unmute", "!voice [NAME]"]
+    assert [line.split("`")[1] for line in lines[:-1]] == sorted(["!ask QUESTION", "!help", "!status", *spoken])
+    assert len(loopback.rest.commands) == 3 + len(spoken)
 
 
-def test_direct_is_honest(loopback: Loopback, bot: BotProcess) -> None:
-    loopback.say(OWNER, "!direct")
-    said = loopback.wait_for_text("Voice in Discord is not in this version")
-    assert "`python scripts/run.py talk`" in said.text
+def test_direct_says_why_there_is_no_voice(loopback: Loopback, bot: BotProcess) -> None:
+    for number, text in enumerate(("!direct", "!voice"), start=len(loopback.messages)):
+        loopback.say(OWNER, text)
+        loopback.wait_for_text("This bot was started without a voice.", after=number)
 
 
 @pytest.mark.parametrize("slash", [False, True], ids=["prefix", "slash"])

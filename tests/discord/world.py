@@ -24,6 +24,8 @@ FRIEND = 1_100_000_000_000_000_004
 GUILD = 1_100_000_000_000_000_010
 CHANNEL = 1_100_000_000_000_000_011
 OTHER_CHANNEL = 1_100_000_000_000_000_012
+VOICE = 1_100_000_000_000_000_021
+OTHER_VOICE = 1_100_000_000_000_000_022
 
 NAMES = {BOT: "sidetone", OWNER: "ada", STRANGER: "mallory", FRIEND: "grace"}
 EVERYTHING = str((1 << 50) - 1)
@@ -75,6 +77,36 @@ def channel(channel_id: int) -> Json:
     }
 
 
+def voice_channel(channel_id: int) -> Json:
+    return {
+        "id": str(channel_id),
+        "type": 2,
+        "guild_id": str(GUILD),
+        "name": f"voice-{channel_id % 10}",
+        "position": channel_id % 10,
+        "permission_overwrites": [],
+        "parent_id": None,
+        "bitrate": 64_000,
+        "user_limit": 0,
+        "rtc_region": None,
+        "video_quality_mode": 1,
+        "flags": 0,
+    }
+
+
+def voice_state(user_id: int, channel_id: int | None, session: str) -> Json:
+    flags = ("deaf", "mute", "self_deaf", "self_mute", "self_video", "suppress")
+    found: Json = dict.fromkeys(flags, False)
+    return found | {
+        "guild_id": str(GUILD),
+        "channel_id": channel_id and str(channel_id),
+        "user_id": str(user_id),
+        "member": member(user_id),
+        "session_id": session,
+        "request_to_speak_timestamp": None,
+    }
+
+
 def guild() -> Json:
     everyone = {
         "id": str(GUILD),
@@ -122,7 +154,7 @@ def guild() -> Json:
         "large": False,
         "member_count": len(NAMES),
         "roles": [everyone],
-        "channels": [channel(CHANNEL), channel(OTHER_CHANNEL)],
+        "channels": [*map(channel, (CHANNEL, OTHER_CHANNEL)), *map(voice_channel, (VOICE, OTHER_VOICE))],
         "members": [member(each) for each in NAMES],
     }
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = sorted(p for room in ("bot", "agent_wsl") for p in (ROOT / room).rglob("*.py"))
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 ROOMS = {"audio", "voice", "llm", "models", "chat", "tools", "sentinel"}
-COMPOSERS = {"app.py", "talk.py", "engines.py", "doctor.py", "__main__.py"}
+COMPOSERS = {"app.py", "call.py", "talk.py", "engines.py", "doctor.py", "__main__.py"}
 """The composition root: the only files at the top that may know a room."""
 SHARED = {"ports", "events", "errors", "config", "worker", "log"}
 EXIT_CODE_AND_ARGUMENTS = {"__main__.py", "console.py"}

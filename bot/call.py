@@ -1,0 +1,120 @@
+"""Composition of a spoken conversation in Discord: the voice loop of `talk`, with another mouth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bot.answer import Mouth
+from bot.audio.speaker import PlaybackSpeaker
+from bot.audio.system import SoundSystem
+from bot.config import Settings
+from bot.engines import Voice
+from bot.errors import SidetoneError, UnavailableFeature
+from bot.events import Event, Failed, Frame, SpeechStarted
+from bot.ports import Brain, EventSink, Microphone, SoundOutput
+from bot.session import Ears, Session
+from bot.talk import make_listener, make_splitter, open_microphone
+
+SPOKEN_FOR_THE_USER = 0
+"""The turn of what `say` says: no answer's."""
+
+
+class GatedMicrophone:
+    """Gives silence instead of what is not to be heard, so that whatever was being said ends as it does by itself."""
+
+    def __init__(self, microphone: Microphone, shut: Callable[[], bool]) -> None:
+        self._microphone = microphone
+        self._shut = shut
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        async for frame in self._microphone.frames():
+            yield replace(frame, pcm=np.zeros_like(frame.pcm)) if self._shut() else frame
+
+    async def close(self) -> None:
+        await self._microphone.close()
+
+
+@dataclass(slots=True)
+class _Live:
+    session: Session
+    speaker: PlaybackSpeaker
+    saying: asyncio.Task[None] | None = None
+
+
+class SpokenConversation:
+    """Implements ports.Conversation with engines that are loaded already."""
+
+    def __init__(
+        self, settings: Settings, voice: Voice, make_brain: Callable[[], Brain], voices: Sequence[str]
+    ) -> None:
+        self._settings = settings
+        self._engines = voice
+        self._make_brain = make_brain
+        self._muted = False
+        self._live: _Live | None = None
+        self.voices = voices
+        self.voice = settings.voice.voice
+
+    def choose_voice(self, name: str) -> None:
+        self._engines.tts.set_voice(name)
+        self.voice = name
+
+    def mute(self, on: bool) -> None:
+        self._muted = on
+
+    async def hold(self, output: SoundOutput, emit: EventSink) -> None:
+        def notify(error: SidetoneError) -> None:
+            emit(Failed(0, error.code, str(error)))
+
+        def heard(event: Event) -> None:
+            if isinstance(event, SpeechStarted) and self._live and self._live.saying:
+                self._live.saying.cancel()
+            emit(event)
+
+        settings, engines = self._settings.audio, self._engines
+        async with AsyncExitStack() as stack:
+            system = SoundSystem(settings.backend)
+            stack.push_async_callback(system.close)
+            microphone = GatedMicrophone(await open_microphone(system, settings.microphone, notify), self._deaf)
+            stack.push_async_callback(microphone.close)
+            speaker = await stack.enter_async_context(PlaybackSpeaker(output, notify))
+            engines.vad.reset()
+            ears = Ears(microphone, engines.vad, make_listener(self._settings), engines.stt)
+            mouth = Mouth(self._make_brain(), engines.tts, speaker, make_splitter)
+            session = Session(ears, mouth, heard, barge_in=settings.barge_in)
+            self._live = _Live(session, speaker)
+            try:
+                await session.run()
+            finally:
+                self._live = None
+
+    async def say(self, text: str) -> None:
+        live = self._live
+        if live is None or live.saying:
+            raise UnavailableFeature("I am saying something already. Wait for the end of it, then try again.")
+        async with asyncio.TaskGroup() as tasks:
+            live.saying = tasks.create_task(self._say(live, text))
+            live.saying.add_done_callback(lambda _: setattr(live, "saying", None))
+
+    async def _say(self, live: _Live, text: str) -> None:
+        await live.session.wait_at_rest()
+        splitter = make_splitter(SPOKEN_FOR_THE_USER)
+        sentences = [each for each in (*splitter.feed(text), *splitter.finish()) if each.spoken]
+        if not sentences:
+            raise UnavailableFeature("There is nothing in this that can be said aloud.")
+        try:
+            for sentence in sentences:
+                await live.speaker.play(await self._engines.tts.speak(sentence))
+            await live.speaker.drained()
+        except asyncio.CancelledError:
+            live.speaker.clear()
+            raise
+
+    def _deaf(self) -> bool:
+        """Without barge-in, it does not listen to itself either."""
+        return self._muted or bool(self._live and self._live.saying and not self._settings.audio.barge_in)

@@ -1,0 +1,151 @@
+"""What a spoken conversation looks like in text: the status card, and what both sides say. Pure but for `Card.run`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from enum import Enum
+
+from bot.chat.text import MessageGone, Post
+from bot.errors import DiscordError
+from bot.events import (
+    Event,
+    Failed,
+    FirstAudio,
+    Interrupted,
+    Ready,
+    ReplyDelta,
+    ReplyDone,
+    SpeechEnded,
+    SpeechStarted,
+    Transcribed,
+)
+
+log = logging.getLogger(__name__)
+
+EDIT_GAP_S = 1.0
+
+
+class Mood(Enum):
+    JOINING = "⏳ joining"
+    LISTENING = "🟢 listening"
+    HEARING = "👂 hearing you"
+    THINKING = "💭 thinking"
+    SPEAKING = "🔊 speaking"
+    ENDED = "⏹️ ended"
+
+
+class Progress:
+    """Follows the events of a conversation."""
+
+    def __init__(self) -> None:
+        self.mood = Mood.JOINING
+        self.muted = False
+        self.reconnecting = False
+
+    @property
+    def words(self) -> str:
+        if self.reconnecting:
+            return "🔁 reconnecting"
+        if self.muted and self.mood in (Mood.LISTENING, Mood.HEARING):
+            return "🔇 muted"
+        return str(self.mood.value)
+
+    def feed(self, event: Event) -> None:
+        match event:
+            case Ready() | ReplyDone():
+                self.mood = Mood.LISTENING
+            case SpeechStarted():
+                self.mood = Mood.HEARING
+            case SpeechEnded():
+                self.mood = Mood.THINKING
+            case FirstAudio():
+                self.mood = Mood.SPEAKING
+            case Transcribed(text="") | Failed() if self.mood is Mood.THINKING:
+                self.mood = Mood.LISTENING
+            case Failed() | Interrupted() if self.mood is Mood.SPEAKING:
+                self.mood = Mood.LISTENING
+
+
+class Minutes:
+    """Turns events into what is written down: each question, each answer as far as it went, each failure."""
+
+    def __init__(self) -> None:
+        self._answers: dict[int, str] = {}
+
+    def feed(self, event: Event) -> Iterator[str]:
+        match event:
+            case Transcribed(text=text) if text:
+                yield f"**You:** {text}"
+            case ReplyDelta(turn=turn, text=text):
+                self._answers[turn] = self._answers.get(turn, "") + text
+            case ReplyDone(turn=turn, text=text):
+                self._answers.pop(turn, None)
+                if text.strip():
+                    yield f"**Sidetone:** {text.strip()}"
+            case Interrupted(turn=turn, heard=heard):
+                self._answers.pop(turn, None)
+                if heard.strip():
+                    yield f"**Sidetone:** {heard.strip()} … *(you cut in)*"
+            case Failed(turn=turn, message=message):
+                begun = self._answers.pop(turn, "").strip()
+                if begun:
+                    yield f"**Sidetone:** {begun} …"
+                yield f"⚠️ {message}"
+
+
+class Card:
+    """One message, edited by one task, at least a second apart, always to the newest state."""
+
+    def __init__(self, channel: str) -> None:
+        """`channel`: mention of the voice channel."""
+        self.progress = Progress()
+        self.channel = channel
+        self._changed = asyncio.Event()
+        self._shown = ""
+
+    @property
+    def text(self) -> str:
+        if self.progress.mood is Mood.ENDED:
+            return f"The conversation in {self.channel} has ended."
+        return (
+            f"**Speak now** into this PC's microphone; I answer in {self.channel}.\n"
+            f"{self.progress.words}\n`!mute`, `!unmute`, `!say TEXT`, `!voice NAME`, `!stop`"
+        )
+
+    def feed(self, event: Event) -> None:
+        self.progress.feed(event)
+        self.touch()
+
+    def touch(self) -> None:
+        self._changed.set()
+
+    def posted(self) -> str:
+        """The text to post first."""
+        self._shown = self.text
+        return self._shown
+
+    async def run(self, post: Post) -> None:
+        """Until it is cancelled, or the message is deleted."""
+        while True:
+            await asyncio.sleep(EDIT_GAP_S)
+            await self._changed.wait()
+            self._changed.clear()
+            if not await self.show(post):
+                return
+
+    async def show(self, post: Post) -> bool:
+        """Whether the message is still there."""
+        if self.text == self._shown:
+            return True
+        wanted = self.text
+        try:
+            await post.edit(wanted)
+            self._shown = wanted
+        except MessageGone:
+            return False
+        except DiscordError as error:
+            log.info("one edit of the status was lost: %s", error)
+            self._changed.set()
+        return True

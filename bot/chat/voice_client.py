@@ -1,0 +1,154 @@
+"""py-cord's voice connection with the repairs that 2.8.1 needs. Imports py-cord.
+
+What is wrong there, and is right here:
+- somebody who has spoken leaves, an exception ends the reading of the voice websocket, a minute later the call is dead;
+- tasks are made from the socket's thread, which does not wake the loop: joining takes up to five seconds;
+- the socket's thread waits half a minute for a packet on a socket that has been replaced, and throws away answers that
+  come before they are expected: in a silent channel a new connection is never made;
+- whatever closes the websocket ends in waiting: here it ends in `lost`, and who holds the call connects anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import select
+from typing import Any
+
+import discord
+from discord.voice import VoiceClient
+from discord.voice.enums import ConnectionFlowState
+from discord.voice.state import SocketEventReader, VoiceConnectionState
+
+log = logging.getLogger(__name__)
+
+SELECT_S = 0.1
+"""How long the reader may wait on a socket that is no longer the one."""
+BETWEEN_SOCKETS_S = 0.02
+PATIENCE = 50
+"""Times BETWEEN_SOCKETS_S, for py-cord to listen."""
+DISCOVERED = b"\0\2"
+"""How the answer begins that names our own address; nothing else that comes in is of use."""
+NO_NEWS_S = 13.0
+"""Heartbeats are answered every 5 s: after two missed answers the connection is dead."""
+NEWS_LIMIT_S = 2.0
+"""From the end of the old voice server until the gateway names the new one."""
+MOVE_LIMIT_S = 6.0
+"""The same, until the new one has been joined."""
+
+REPLACED = 4014
+"""Close code: the bot was moved to another server or channel, or thrown out."""
+NO_ENCRYPTION = 4017
+SILENT_DEATH = 0
+"""No close code of Discord's: the connection simply gave no more news."""
+
+
+class _Reader(SocketEventReader):
+    """A thread of py-cord's, with its defects left out."""
+
+    def _do_run(self) -> None:
+        """Empties the socket all the time: in a lively channel it would else be full of voices when an answer comes."""
+        while not self._end.is_set():
+            try:
+                socket = self.state.socket
+                readable, _, _ = select.select([socket], [], [], SELECT_S)
+                data = socket.recv(self.buffer_size) if readable else b""
+            except (OSError, ValueError, TypeError):
+                # Closed meanwhile, or not yet there.
+                self._end.wait(BETWEEN_SOCKETS_S)
+                continue
+            if data.startswith(DISCOVERED):
+                self._hand_over(data)
+
+    def _hand_over(self, data: bytes) -> None:
+        """The answer may be here before py-cord has begun to listen for it."""
+        for _ in range(PATIENCE):
+            if self._callbacks or self._end.wait(BETWEEN_SOCKETS_S):
+                break
+        for callback in tuple(self._callbacks):
+            try:
+                self.state.loop.call_soon_threadsafe(callback, data)
+            except RuntimeError:
+                # The loop has been closed: nobody waits any more.
+                return
+
+
+class _State(VoiceConnectionState):
+    client: RepairedVoiceClient
+
+    # The base makes its own reader in its constructor and starts it at once. That one is never kept here, so that only
+    # one thread ever starts.
+    @property
+    def _socket_reader(self) -> SocketEventReader:
+        return self._reader
+
+    @_socket_reader.setter
+    def _socket_reader(self, unused: SocketEventReader) -> None:
+        self._reader = _Reader(self)
+
+    async def _poll_ws(self, reconnect: bool) -> None:
+        """Reads until the connection is lost for good."""
+        while True:
+            try:
+                async with asyncio.timeout(NO_NEWS_S):
+                    await self.ws.poll_event()
+            except discord.ConnectionClosed as closed:
+                if closed.code == REPLACED and await self._moved():
+                    continue
+                self.client.lose(closed.code)
+                return
+            except TimeoutError:
+                self.client.lose(SILENT_DEATH)
+                return
+            except Exception:
+                log.exception("a defect in the voice connection")
+                self.client.lose(SILENT_DEATH)
+                return
+
+    async def _moved(self) -> bool:
+        """Whether the call goes on, on another server or in another channel."""
+        timeout, self.timeout = self.timeout, NEWS_LIMIT_S
+        try:
+            async with asyncio.timeout(MOVE_LIMIT_S):
+                return bool(await self._potential_reconnect())
+        except TimeoutError:
+            return False
+        finally:
+            self.timeout = timeout
+
+
+class RepairedVoiceClient(VoiceClient):
+    """For `channel.connect(cls=RepairedVoiceClient, reconnect=False)`."""
+
+    def __init__(self, client: discord.Client, channel: discord.abc.Connectable) -> None:
+        super().__init__(client, channel)
+        self.lost: asyncio.Future[int] = self.loop.create_future()
+        """Done when the connection has ended without our doing: its close code, or SILENT_DEATH."""
+
+    def create_connection_state(self) -> VoiceConnectionState:
+        return _State(self, hook=self._recv_hook)
+
+    def lose(self, code: int) -> None:
+        if not self.lost.done():
+            self.lost.set_result(code)
+
+    @property
+    def secured(self) -> bool:
+        """Whether what is sent now can be heard by everybody in the channel: either it is not end-to-end encrypted, or
+        the keys have been agreed on. False as well while the bot is alone there."""
+        session = self._connection.dave_session
+        return session is None or bool(session.ready)
+
+    def _remove_ssrc(self, *, user_id: int) -> None:
+        ssrc = self._id_to_ssrc.pop(user_id, None)
+        if ssrc is not None:
+            self._ssrc_to_id.pop(ssrc, None)
+
+    def cleanup(self) -> None:
+        super().cleanup()
+        self.lose(REPLACED)
+
+    async def on_voice_state_update(self, data: Any) -> None:
+        await super().on_voice_state_update(data)
+        if data.channel_id is None and self._connection.state is ConnectionFlowState.disconnected:
+            self.lose(REPLACED)

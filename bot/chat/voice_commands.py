@@ -1,0 +1,98 @@
+"""`!direct` and what belongs to it, as `!x` and `/x`. Imports py-cord."""
+
+from __future__ import annotations
+
+import discord
+from discord.ext import commands
+
+from bot.chat.bridging import Context, command, option
+from bot.chat.outlet import DiscordOutlet
+from bot.chat.voice import NO_CALL, Call, VoiceDesk
+from bot.chat.voice_link import Channel, VoiceLink
+from bot.errors import UnknownVoice
+
+NO_CHANNEL = "Join a voice channel first; I come to you there. Then write `!direct`."
+MAX_SAID = 1000
+"""Characters."""
+
+
+class DiscordPlace:
+    """Implements voice.Place."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.guild = channel.guild.id
+        self.mention = channel.mention
+
+    def link(self) -> VoiceLink:
+        return VoiceLink(self._channel)
+
+
+class VoiceCommands(commands.Cog):
+    def __init__(self, desk: VoiceDesk) -> None:
+        self._desk = desk
+
+    @command(description="Comes to your voice channel and talks with you, through this PC's microphone")
+    async def direct(self, ctx: Context) -> None:
+        state = ctx.author.voice if isinstance(ctx.author, discord.Member) else None
+        if self._desk.unavailable or state is None or not isinstance(state.channel, Channel):
+            await ctx.respond(self._desk.unavailable or NO_CHANNEL, ephemeral=True)
+            return
+        # A slash command must be answered within 3 s; joining may take longer.
+        await ctx.defer()
+        outlet = DiscordOutlet(ctx.respond, ctx.send)
+        if refused := await self._desk.begin(DiscordPlace(state.channel), outlet):
+            await ctx.respond(refused)
+
+    @command(description="Ends the spoken conversation")
+    async def stop(self, ctx: Context) -> None:
+        await ctx.defer()
+        await ctx.respond(await self._desk.stop(ctx.guild.id if ctx.guild else 0) or "I have left the voice channel.")
+
+    @command(description="Stops listening; what I am saying goes on")
+    async def mute(self, ctx: Context) -> None:
+        await self._mute(ctx, True, "I do not listen until you write `!unmute`.")
+
+    @command(description="Listens again")
+    async def unmute(self, ctx: Context) -> None:
+        await self._mute(ctx, False, "I am listening.")
+
+    @command(description="Says a text aloud", usage="TEXT")
+    @option("text", str, description="What is to be said")
+    async def say(self, ctx: Context, *, text: str) -> None:
+        call = self._call(ctx)
+        if call is None:
+            await ctx.respond(NO_CALL, ephemeral=True)
+        elif len(text) > MAX_SAID:
+            await ctx.respond(f"That is too long to be said; {MAX_SAID} characters are the limit.", ephemeral=True)
+        else:
+            await ctx.respond(f"🔊 {text}")
+            await call.say(text)
+
+    @command(description="Shows the voices, or chooses one or a blend of several", usage="[NAME]")
+    @option("name", str, description='Such as "af_heart", or "af_heart*0.6+am_michael*0.4"', required=False)
+    async def voice(self, ctx: Context, *, name: str = "") -> None:
+        conversation = self._desk.conversation
+        if conversation is None:
+            await ctx.respond(self._desk.unavailable, ephemeral=True)
+            return
+        if not name:
+            await ctx.respond(f"I speak as `{conversation.voice}`. There are: {', '.join(conversation.voices)}.")
+            return
+        try:
+            conversation.choose_voice(name)
+        except UnknownVoice as error:
+            await ctx.respond(str(error), ephemeral=True)
+            return
+        await ctx.respond(f"From the next sentence on I speak as `{conversation.voice}`.")
+
+    def _call(self, ctx: Context) -> Call | None:
+        return self._desk.call(ctx.guild.id) if ctx.guild else None
+
+    async def _mute(self, ctx: Context, on: bool, done: str) -> None:
+        call = self._call(ctx)
+        if call is None:
+            await ctx.respond(NO_CALL, ephemeral=True)
+            return
+        call.mute(on)
+        await ctx.respond(done)
