@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 from bot.config import Settings
@@ -10,6 +11,9 @@ from bot.console import make_console
 from bot.engines import checked, loaded, make_brain, make_llm
 from bot.errors import ConfigError
 from bot.events import Usage
+from bot.ports import ToolAgent
+from bot.tools.hands import AgentHands
+from bot.tools.wsl import AgentClient
 
 
 async def ask(settings: Settings, question: str) -> int:
@@ -40,8 +44,22 @@ async def run(settings: Settings) -> int:
 
     console = make_console()
     llm = make_llm(settings, await checked(settings))
-    async with loaded([llm]) as engines:
+    async with loaded([llm]) as engines, tool_agent(settings) as agent:
         console.print(f"{engines.infos[0].name} is loaded ({engines.seconds:.1f} s). Logging in to Discord ...")
         say = partial(console.print, soft_wrap=True)
-        await run_discord(settings, partial(make_brain, settings, llm), say, model=engines.infos[0].name)
+        brain = partial(make_brain, settings, llm)
+        await run_discord(settings, brain, say, model=engines.infos[0].name, agent=agent)
     return 0
+
+
+@asynccontextmanager
+async def tool_agent(settings: Settings) -> AsyncIterator[ToolAgent | None]:
+    """None when none is set up."""
+    if not settings.agent.api_key:
+        yield None
+        return
+    client = AgentClient(settings.agent)
+    try:
+        yield AgentHands(client)
+    finally:
+        await client.close()

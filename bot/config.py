@@ -82,6 +82,10 @@ class DiscordSettings:
     """URL of an HTTP proxy for REST, gateway and voice websocket; empty for none."""
     allowed_users: frozenset[int] = frozenset()
     """Discord ids of those who may talk to the bot; empty for the owner of the server."""
+    runners: frozenset[int] = frozenset()
+    """Ids of users and roles that may ask for commands to be run; empty for the owner of the server."""
+    approvers: frozenset[int] = frozenset()
+    """The same for those who may approve them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ class _Reader:
     def ids(self, name: str) -> frozenset[int]:
         entries = [entry.strip() for entry in self.text(name).split(",") if entry.strip()]
         if not all(entry.isascii() and entry.isdigit() for entry in entries):
-            raise self._refuse(name, "Discord user ids (numbers), separated by commas")
+            raise self._refuse(name, "Discord ids (numbers), separated by commas")
         return frozenset(map(int, entries))
 
     def path(self, name: str) -> Path | None:
@@ -229,6 +233,8 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             token=read.text("DISCORD_TOKEN"),
             proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
             allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
+            runners=read.ids("DISCORD_RUNNERS"),
+            approvers=read.ids("DISCORD_APPROVERS"),
         ),
         agent=AgentSettings(
             host=read.text("AGENT_HOST", "127.0.0.1"),

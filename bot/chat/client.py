@@ -11,10 +11,11 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bot.chat.approvals import APPROVAL_S
 from bot.chat.text import TextDesk
 from bot.config import DiscordSettings, Settings
 from bot.errors import ConfigError, DiscordError, MissingPackage
-from bot.ports import Brain
+from bot.ports import Brain, ToolAgent
 
 if TYPE_CHECKING:
     from bot.chat.commands import SidetoneBot
@@ -40,12 +41,20 @@ NO_INTENT = (
 
 
 async def run_discord(
-    settings: Settings, make_brain: Callable[[], Brain], ready: Callable[[str], None], *, model: str = ""
+    settings: Settings,
+    make_brain: Callable[[], Brain],
+    ready: Callable[[str], None],
+    *,
+    model: str = "",
+    agent: ToolAgent | None = None,
+    approval_s: float = APPROVAL_S,
 ) -> None:
     """Returns after SIGINT or SIGTERM. `ready` gets one line for people at the first log-in; `model` is named in
-    `!status`. Raises DiscordError, ConfigError, MissingPackage."""
+    `!status`; without an `agent` the commands that need one say how to set it up. Raises DiscordError, ConfigError,
+    MissingPackage."""
     try:
         from bot.chat.commands import SidetoneBot
+        from bot.chat.tool_desk import ToolDesk
     except ImportError as error:
         raise MissingPackage(
             f"The Discord library does not load ({error}). Install it with: pip install "
@@ -57,10 +66,11 @@ async def run_discord(
     async with asyncio.TaskGroup() as tasks:
         desk = TextDesk(make_brain, tasks)
         bot = SidetoneBot(settings.discord, desk, model)
+        tools = ToolDesk(bot, agent, settings.discord, tasks, approval_s)
         try:
             with _stopping_signals(stop):
                 failure = await _serve(bot, settings.discord.token, ready, stop, tasks)
-                await desk.close(ANSWERS_LIMIT_S)
+                await asyncio.gather(desk.close(ANSWERS_LIMIT_S), tools.close(ANSWERS_LIMIT_S))
         finally:
             await _close(bot)
     if failure is not None:
@@ -145,6 +155,7 @@ def _welcome(bot: SidetoneBot) -> str:
         send_messages=True,
         send_messages_in_threads=True,
         attach_files=True,
+        add_reactions=True,
         read_message_history=True,
         connect=True,
         speak=True,

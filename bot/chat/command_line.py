@@ -27,6 +27,8 @@ SHELL_WORDS = frozenset(
     )
 )
 """Words that are no programs but parts of a shell."""
+BLANK = " \t\r\n"
+"""What separates words for bash; other white space belongs to them."""
 FENCED = re.compile(r"```(?:[\w+-]*\n)?(.*?)\n?```", re.DOTALL)
 LONGEST = 1500
 """Characters: the whole command has to fit into the message that asks for approval."""
@@ -60,11 +62,11 @@ def parse(text: str) -> Command:
 
 def unformatted(text: str) -> str:
     """Without the code marks that people put around a command in Discord."""
-    text = text.strip()
+    text = text.strip(BLANK)
     if fenced := FENCED.fullmatch(text):
-        return fenced[1].strip()
+        return fenced[1].strip(BLANK)
     if len(text) > 2 and text[0] == text[-1] == "`" and "`" not in text[1:-1]:
-        return text[1:-1].strip()
+        return text[1:-1].strip(BLANK)
     return text
 
 
@@ -87,6 +89,6 @@ def _needs_shell(line: str) -> bool:
             word = ""
         else:
             word += character
-            if character in "\n\r":
+            if character in "\n\r\\":
                 return True
     return False

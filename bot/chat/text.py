@@ -43,15 +43,16 @@ class MessageGone(DiscordError):
 class Post(Protocol):
     """A message of ours."""
 
-    async def edit(self, text: str) -> None:
-        """Waits for Discord's rate limits. Raises DiscordError, MessageGone."""
+    async def edit(self, text: str, file: str = "", name: str = "") -> None:
+        """`file` is the content of a text file to attach, under `name`. Waits for Discord's rate limits. Raises
+        DiscordError, MessageGone."""
 
 
 class Outlet(Protocol):
     """Where one answer goes."""
 
-    async def post(self, text: str, file: str = "") -> Post:
-        """`file` is the content of a text file to attach. Raises DiscordError."""
+    async def post(self, text: str, file: str = "", name: str = "answer.txt") -> Post:
+        """`file` is the content of a text file to attach, under `name`. Raises DiscordError."""
 
 
 class StreamedAnswer:

@@ -30,7 +30,7 @@ CURSORS = 1000
 """Users and channels whose last look at the changes is remembered."""
 NO_AGENT = (
     "The tool agent is not set up: start `python -m agent_wsl` with an API_KEY and ALLOWED_DIRECTORIES, put the same "
-    "API_KEY into my .env, and start me again. The README has the lines under \"The agent\"."
+    'API_KEY into my .env, and start me again. The README has the lines under "The agent".'
 )
 ARGUMENT = {
     "read": "Which file? `!read src/app.py`, `!read src/app.py:40-80`",
@@ -154,9 +154,8 @@ class ToolCommands(commands.Cog):
     async def kill(self, ctx: Context, *, job: str = "") -> None:
         async def answer(hands: Hands, user: str) -> Answer:
             killed = await hands.agent.kill(user, job.strip())
-            if killed.state == "done":
-                return f"{showing.inline(killed.job_id)} has ended already: {showing.ending(killed)}."
-            return f"{showing.inline(killed.job_id)} is being ended."
+            how = showing.ending(killed) if killed.state == "done" else "is being ended"
+            return f"{showing.inline(killed.job_id)} {how}."
 
         await self._answer(ctx, job, answer)
 

@@ -1,5 +1,5 @@
-"""Starts the real bot of `bot.chat` with a scripted model: `python -m tests.discord.launch`. Settings come from the
-environment, as for the product."""
+"""Starts the real bot of `bot.chat` with a scripted model: `python -m tests.discord.launch [SECONDS]`, which a request
+for approval lives. Settings come from the environment, as for the product."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import threading
 from collections.abc import AsyncGenerator, Iterator
 
 from bot import config, log
+from bot.chat.approvals import APPROVAL_S
 from bot.chat.client import run_discord
 from bot.errors import SidetoneError, StageError
 from bot.events import Usage
-from bot.ports import Brain
+from bot.ports import Brain, ToolAgent
+from bot.tools.hands import AgentHands
+from bot.tools.wsl import AgentClient
 from tests.discord.script import LONG_ANSWER
 
 
@@ -78,7 +81,13 @@ def say(text: str) -> None:
 
 
 async def main() -> None:
-    await run_discord(config.load(env_file=None), make_brain, say, model="a script")
+    settings = config.load(env_file=None)
+    client = AgentClient(settings.agent) if settings.agent.api_key else None
+    agent: ToolAgent | None = AgentHands(client) if client else None
+    lifetime_s = float(sys.argv[1]) if len(sys.argv) > 1 else APPROVAL_S
+    await run_discord(settings, make_brain, say, model="a script", agent=agent, approval_s=lifetime_s)
+    if client:
+        await client.close()
     left = asyncio.all_tasks() - {asyncio.current_task()}
     threads = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
     say(f"left behind: {[task.get_name() for task in left] + threads}")

@@ -17,6 +17,10 @@ from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TO
 
 pytestmark = pytest.mark.slow
 
+COMMANDS = [
+    *("!ask QUESTION", "!changes", "!direct", "!find PATTERN", "!help", "!jobs", "!kill ID", "!read PATH[:LINES]"),
+    *("!run COMMAND", "!status", "!unwatch DIR|FILE", "!watch DIR|FILE", "!watches"),
+]
 EDIT_GAP_S = 0.98
 """One second, less what a clock and a loaded machine take from it between bot and server."""
 
@@ -54,8 +58,8 @@ def test_status_and_help(loopback: Loopback, bot: BotProcess) -> None:
     assert "Language model: a script." in status.text
     loopback.slash(OWNER, "help")
     lines = loopback.wait_for_text("Lists the commands").text.splitlines()
-    assert [line.split("`")[1] for line in lines[:-1]] == ["!ask QUESTION", "!direct", "!help", "!status"]
-    assert sorted(loopback.rest.commands) == ["ask", "direct", "help", "status"]
+    assert [line.split("`")[1] for line in lines[:-1]] == COMMANDS
+    assert sorted(loopback.rest.commands) == [each.split()[0].removeprefix("!") for each in COMMANDS]
 
 
 def test_direct_is_honest(loopback: Loopback, bot: BotProcess) -> None:
