@@ -68,6 +68,13 @@ def test_direct_is_honest(loopback: Loopback, bot: BotProcess) -> None:
     assert "`python scripts/run.py talk`" in said.text
 
 
+def test_without_an_agent_its_commands_say_how_to_set_it_up(loopback: Loopback, bot: BotProcess) -> None:
+    for command in ("read x", "run ls", "changes", "kill 1"):
+        before = len(loopback.messages)
+        loopback.say(OWNER, f"!{command}")
+        loopback.wait_for_text("The tool agent is not set up: start `python -m agent_wsl`", after=before)
+
+
 @pytest.mark.parametrize("slash", [False, True], ids=["prefix", "slash"])
 def test_an_answer_is_streamed(loopback: Loopback, bot: BotProcess, slash: bool) -> None:
     shown = ask(loopback, "slowly 70", "the end.", slash=slash)
