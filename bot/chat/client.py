@@ -26,6 +26,8 @@ READY_LIMIT_S = 60.0
 """From the log-in until Discord has described the servers."""
 ANSWERS_LIMIT_S = 1.8
 """At the end, for the answers being written to show their last text."""
+MARKS_LIMIT_S = 0.3
+"""At the end, for the reactions."""
 CLOSE_LIMIT_S = 0.8
 """At the end, for the connection to be closed politely."""
 TLS_REST_S = 0.25
@@ -54,6 +56,7 @@ async def run_discord(
     MissingPackage."""
     try:
         from bot.chat.commands import SidetoneBot
+        from bot.chat.outlet import Marker
         from bot.chat.tool_desk import ToolDesk
     except ImportError as error:
         raise MissingPackage(
@@ -65,12 +68,14 @@ async def run_discord(
     failure: DiscordError | None = None
     async with asyncio.TaskGroup() as tasks:
         desk = TextDesk(make_brain, tasks)
-        bot = SidetoneBot(settings.discord, desk, model)
+        marker = Marker(tasks)
+        bot = SidetoneBot(settings.discord, desk, model, marker)
         tools = ToolDesk(bot, agent, settings.discord, tasks, approval_s)
         try:
             with _stopping_signals(stop):
                 failure = await _serve(bot, settings.discord.token, ready, stop, tasks)
                 await asyncio.gather(desk.close(ANSWERS_LIMIT_S), tools.close(ANSWERS_LIMIT_S))
+                await marker.close(MARKS_LIMIT_S)
         finally:
             await _close(bot)
     if failure is not None:

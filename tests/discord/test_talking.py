@@ -170,6 +170,20 @@ def test_what_fails_is_said_in_a_sentence(loopback: Loopback, bot: BotProcess) -
     ask(loopback, "nothing", "The model gave an empty answer.")
 
 
+def test_the_message_is_marked(loopback: Loopback, bot: BotProcess) -> None:
+    working, done, refused, failed = "\u23f3", "\u2705", "\u26d4", "\u274c"
+    good = loopback.say(OWNER, f"<@{BOT}> slowly 20")
+    loopback.wait("the first mark", lambda: loopback.rest.marks(good) == [working])
+    second = loopback.say(OWNER, "!ask too early")
+    loopback.wait("the refusal", lambda: loopback.rest.marks(second) == [refused])
+    loopback.wait("the last mark", lambda: loopback.rest.marks(good) == [done])
+    for question, mark in (("!ask fail", failed), ("!nothing", refused), ("!ask break", failed)):
+        message = loopback.say(OWNER, question)
+        loopback.wait(question, lambda message=message, mark=mark: loopback.rest.marks(message) == [mark])
+    stranger = loopback.say(STRANGER, "!status")
+    loopback.wait("the refusal", lambda: loopback.rest.marks(stranger) == [refused])
+
+
 def test_nobody_is_pinged(loopback: Loopback, bot: BotProcess) -> None:
     shown = ask(loopback, f"ping {STRANGER}", f"@everyone @here <@{STRANGER}> look!")
     assert shown.payloads[-1]["allowed_mentions"] == {"parse": []}
