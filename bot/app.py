@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 from bot.audio import devices
@@ -13,7 +14,9 @@ from bot.engines import Voice, checked, loaded, make_brain, make_llm, make_voice
 from bot.errors import AudioDeviceError, ConfigError, MissingPackage, ModelDamaged, ModelMissing
 from bot.events import Usage
 from bot.gate import ModelGate, UrgentBrain
-from bot.ports import Brain, Llm
+from bot.ports import Brain, Llm, ToolAgent
+from bot.tools.hands import AgentHands
+from bot.tools.wsl import AgentClient
 
 
 async def ask(settings: Settings, question: str) -> int:
@@ -52,7 +55,8 @@ async def run(settings: Settings) -> int:
             voice = make_voice(settings, await checked(settings, voice=True))
         except (ModelMissing, ModelDamaged) as error:
             instead = str(error)
-    async with loaded([llm, *((voice.vad, voice.stt, voice.tts) if voice else ())]) as engines:
+    spoken_engines = (voice.vad, voice.stt, voice.tts) if voice else ()
+    async with loaded([llm, *spoken_engines]) as engines, tool_agent(settings) as agent:
         console.print(engines_table(engines.infos, engines.seconds))
         console.print(
             f"Voice in Discord is off: {instead}" if instead else "Voice in Discord is ready.", soft_wrap=True
@@ -64,8 +68,8 @@ async def run(settings: Settings) -> int:
             make = partial(make_spoken_brain, settings, llm, gate)
             conversation = SpokenConversation(settings, voice, make, voice_names(catalogue))
         spoken = Spoken(conversation, instead, gate)
-        model = engines.infos[0].name
-        await run_discord(settings, partial(make_brain, settings, llm), say, model=model, spoken=spoken)
+        brain, model = partial(make_brain, settings, llm), engines.infos[0].name
+        await run_discord(settings, brain, say, model=model, spoken=spoken, agent=agent)
     return 0
 
 
@@ -84,3 +88,16 @@ def no_voice(settings: Settings) -> str:
     except (AudioDeviceError, MissingPackage) as error:
         return f"{error} Then start the bot again."
     return ""
+
+
+@asynccontextmanager
+async def tool_agent(settings: Settings) -> AsyncIterator[ToolAgent | None]:
+    """None when none is set up."""
+    if not settings.agent.api_key:
+        yield None
+        return
+    client = AgentClient(settings.agent)
+    try:
+        yield AgentHands(client)
+    finally:
+        await client.close()

@@ -84,6 +84,10 @@ class DiscordSettings:
     """Discord ids of those who may talk to the bot; empty for the owner of the server."""
     voice_idle_s: float = 900.0
     """The bot leaves a voice channel in which nobody has said anything for so long."""
+    runners: frozenset[int] = frozenset()
+    """Ids of users and roles that may ask for commands to be run; empty for the owner of the server."""
+    approvers: frozenset[int] = frozenset()
+    """The same for those who may approve them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class _Reader:
     def ids(self, name: str) -> frozenset[int]:
         entries = [entry.strip() for entry in self.text(name).split(",") if entry.strip()]
         if not all(entry.isascii() and entry.isdigit() for entry in entries):
-            raise self._refuse(name, "Discord user ids (numbers), separated by commas")
+            raise self._refuse(name, "Discord ids (numbers), separated by commas")
         return frozenset(map(int, entries))
 
     def path(self, name: str) -> Path | None:
@@ -232,6 +236,8 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
             allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
             voice_idle_s=60 * read.number("DISCORD_VOICE_IDLE_MIN", 15, 0.05, 1440),
+            runners=read.ids("DISCORD_RUNNERS"),
+            approvers=read.ids("DISCORD_APPROVERS"),
         ),
         agent=AgentSettings(
             host=read.text("AGENT_HOST", "127.0.0.1"),

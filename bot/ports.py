@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
+from bot.agent_types import Changes, Command, FilePage, Hits, Job, Output, Watched
 from bot.events import EngineInfo, Event, Frame, Heard, Int16, Message, Sentence, SpeechClip, Transcript, Usage
 
 
@@ -156,6 +157,47 @@ class Brain(Protocol):
 
     async def warm(self) -> None:
         """Evaluates the history in an idle moment."""
+
+
+class Files(Protocol):
+    """Reading, through the tool agent. `user` is the Discord user's id, in these three: limits and the audit log are
+    per user. Every failure is an AgentError."""
+
+    async def read(self, user: str, path: str, first_line: int, lines: int) -> FilePage:
+        """Relative paths start at the first allowed directory; lines count from 1."""
+
+    async def find(self, user: str, pattern: str, *, regex: bool) -> Hits: ...
+
+
+class Watching(Protocol):
+    async def watch(self, user: str, path: str) -> Watched: ...
+
+    async def unwatch(self, user: str, path: str) -> None: ...
+
+    async def watches(self, user: str) -> tuple[Watched, ...]: ...
+
+    async def changes(self, user: str, cursor: str) -> Changes:
+        """What happened after `cursor`; empty for all that is kept. Does not wait."""
+
+
+class Commands(Protocol):
+    async def run(self, user: str, command: Command, approval: str | None) -> Job:
+        """AgentError "approval_needed" carries the token with which the same call passes, once, within two minutes."""
+
+    async def output(self, user: str, job_id: str, offset: int) -> Output:
+        """Waits for something new, for up to 20 s."""
+
+    async def job(self, user: str, job_id: str, wait_s: float) -> Job:
+        """Waits up to `wait_s` for its end."""
+
+    async def jobs(self, user: str) -> tuple[Job, ...]:
+        """The user's own, newest first."""
+
+    async def kill(self, user: str, job_id: str) -> Job: ...
+
+
+class ToolAgent(Files, Watching, Commands, Protocol):
+    """All that the tool agent does for the bot."""
 
 
 class EventSink(Protocol):

@@ -12,11 +12,12 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bot.chat.approvals import APPROVAL_S
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
 from bot.config import DiscordSettings, Settings
 from bot.errors import ConfigError, DiscordError, MissingPackage
-from bot.ports import Brain, Conversation
+from bot.ports import Brain, Conversation, ToolAgent
 
 if TYPE_CHECKING:
     from bot.chat.commands import SidetoneBot
@@ -27,6 +28,8 @@ READY_LIMIT_S = 60.0
 """From the log-in until Discord has described the servers."""
 ANSWERS_LIMIT_S = 1.8
 """At the end, for the answers being written to show their last text."""
+MARKS_LIMIT_S = 0.3
+"""At the end, for the reactions."""
 CLOSE_LIMIT_S = 0.8
 """At the end, for the connection to be closed politely."""
 TLS_REST_S = 0.25
@@ -62,11 +65,16 @@ async def run_discord(
     *,
     model: str = "",
     spoken: Spoken = TEXT_ONLY,
+    agent: ToolAgent | None = None,
+    approval_s: float = APPROVAL_S,
 ) -> None:
     """Returns after SIGINT or SIGTERM. `ready` gets one line for people at the first log-in; `model` is named in
-    `!status`. Raises DiscordError, ConfigError, MissingPackage."""
+    `!status`; without an `agent` the commands that need one say how to set it up. Raises DiscordError, ConfigError,
+    MissingPackage."""
     try:
         from bot.chat.commands import SidetoneBot
+        from bot.chat.outlet import Marker
+        from bot.chat.tool_desk import ToolDesk
     except ImportError as error:
         raise MissingPackage(
             f"The Discord library does not load ({error}). Install it with: pip install "
@@ -78,12 +86,15 @@ async def run_discord(
     async with asyncio.TaskGroup() as tasks:
         desk = TextDesk(make_brain, tasks, spoken.gate)
         calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s)
-        bot = SidetoneBot(settings.discord, desk, calls, model)
+        marker = Marker(tasks)
+        bot = SidetoneBot(settings.discord, desk, calls, model, marker)
+        tools = ToolDesk(bot, agent, settings.discord, tasks, approval_s)
         try:
             with _stopping_signals(stop):
                 failure = await _serve(bot, settings.discord.token, ready, stop, tasks)
                 await calls.close()
-                await desk.close(ANSWERS_LIMIT_S)
+                await asyncio.gather(desk.close(ANSWERS_LIMIT_S), tools.close(ANSWERS_LIMIT_S))
+                await marker.close(MARKS_LIMIT_S)
         finally:
             await _close(bot)
     if failure is not None:
@@ -168,6 +179,7 @@ def _welcome(bot: SidetoneBot) -> str:
         send_messages=True,
         send_messages_in_threads=True,
         attach_files=True,
+        add_reactions=True,
         read_message_history=True,
         connect=True,
         speak=True,

@@ -12,7 +12,8 @@ from discord.ext import bridge, commands
 
 from bot.chat.access import refusal
 from bot.chat.bridging import Context, command, option
-from bot.chat.outlet import DiscordOutlet
+from bot.chat.marks import State
+from bot.chat.outlet import DiscordOutlet, Marker
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
 from bot.chat.voice_commands import VoiceCommands
@@ -33,7 +34,9 @@ class Refused(commands.CheckFailure):
 
 
 class SidetoneBot(bridge.Bot):
-    def __init__(self, settings: DiscordSettings, desk: TextDesk, calls: VoiceDesk, model: str) -> None:
+    def __init__(
+        self, settings: DiscordSettings, desk: TextDesk, calls: VoiceDesk, model: str, marker: Marker
+    ) -> None:
         intents = discord.Intents.default()
         intents.message_content = True
         super().__init__(
@@ -47,6 +50,7 @@ class SidetoneBot(bridge.Bot):
         self.logged_in = asyncio.Event()
         self._allowed = settings.allowed_users
         self._desk = desk
+        self.marker = marker
         self.add_check(self._check)
         self.add_cog(TextCommands(self, desk, model))
         self.add_cog(VoiceCommands(calls))
@@ -83,9 +87,12 @@ class SidetoneBot(bridge.Bot):
         answer = self.refusal(message.author, message.guild)
         if not answer and not question.strip():
             answer = "Write your question beside the mention; `!help` lists the commands."
-        if not answer:
+        mark = self.marker.of(message)
+        if answer:
+            mark.set(State.REFUSED)
+        else:
             outlet = DiscordOutlet(message.reply, message.channel.send)
-            answer = self._desk.ask(message.channel.id, message.author.id, question.strip(), outlet)
+            answer = self._desk.ask(message.channel.id, message.author.id, question.strip(), outlet, mark)
         if answer:
             await message.reply(answer)
 
@@ -119,6 +126,8 @@ class SidetoneBot(bridge.Bot):
             case _:
                 log.error("a defect in a command", exc_info=error)
                 sentence = FAILED
+        if not isinstance(ctx, bridge.BridgeApplicationContext):
+            self.marker.of(ctx.message).set(State.FAILED if sentence is FAILED else State.REFUSED)
         log.info("a command was answered with an error: %s", sentence)
         await ctx.respond(sentence, ephemeral=True)
 
@@ -134,10 +143,11 @@ class TextCommands(commands.Cog):
     @option("question", str, description="What you want to know")
     async def ask(self, ctx: Context, *, question: str) -> None:
         if isinstance(ctx, bridge.BridgeApplicationContext):
-            channel, outlet = ctx.channel_id or 0, DiscordOutlet(ctx.respond, ctx.respond)
+            channel, outlet, message = ctx.channel_id or 0, DiscordOutlet(ctx.respond, ctx.respond), None
         else:
-            channel, outlet = ctx.message.channel.id, DiscordOutlet(ctx.respond, ctx.send)
-        refused = self._desk.ask(channel, ctx.author.id, question, outlet)
+            channel, outlet, message = ctx.message.channel.id, DiscordOutlet(ctx.respond, ctx.send), ctx.message
+        mark = self._bot.marker.of(message)
+        refused = self._desk.ask(channel, ctx.author.id, question, outlet, mark)
         if refused:
             await ctx.respond(refused, ephemeral=True)
 

@@ -1,17 +1,23 @@
-"""Discord behind the ports of `text`: posts and edits, with py-cord's errors turned into ours. Imports py-cord."""
+"""Discord behind the ports of `text` and `marks`: posts, edits and reactions, with py-cord's errors turned into ours.
+Imports py-cord."""
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Awaitable, Callable, Iterator
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
 import discord
 
+from bot.chat.marks import Mark, NoMark, State
 from bot.chat.text import MessageGone
 from bot.errors import DiscordError
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "answer.txt"
 
@@ -23,9 +29,9 @@ class DiscordPost:
     def __init__(self, message: Any) -> None:
         self._message = message
 
-    async def edit(self, text: str) -> None:
-        with _translated():
-            await self._message.edit(content=text)
+    async def edit(self, text: str, file: str = "", name: str = "") -> None:
+        with translated():
+            await self._message.edit(content=text, **_attached(file, name))
 
 
 class DiscordOutlet:
@@ -35,16 +41,69 @@ class DiscordOutlet:
         self._next = first
         self._more = more
 
-    async def post(self, text: str, file: str = "") -> DiscordPost:
-        extra = {"file": discord.File(io.BytesIO(file.encode()), FILE_NAME)} if file else {}
-        with _translated():
-            message = await self._next(text, **extra)
+    async def post(self, text: str, file: str = "", name: str = FILE_NAME) -> DiscordPost:
+        with translated():
+            message = await self._next(text, **_attached(file, name))
         self._next = self._more
         return DiscordPost(message)
 
 
+class Marker:
+    """Reactions on users' messages, each set by a task of its own."""
+
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+        self._running: set[asyncio.Task[None]] = set()
+
+    def of(self, message: discord.Message | None) -> Mark:
+        return NoMark() if message is None else _MessageMark(message, self._spawn)
+
+    async def close(self, limit_s: float) -> None:
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=limit_s)
+            for task in late:
+                task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+
+class _MessageMark:
+    def __init__(self, message: discord.Message, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        self._message = message
+        self._spawn = spawn
+        self._wanted: State | None = None
+        self._shown: State | None = None
+        self._turn = asyncio.Lock()
+
+    def set(self, state: State) -> None:
+        self._wanted = state
+        self._spawn(self._apply())
+
+    async def _apply(self) -> None:
+        async with self._turn:
+            wanted, before = self._wanted, self._shown
+            if wanted is None or wanted is before:
+                return
+            try:
+                with translated():
+                    await self._message.add_reaction(wanted)
+                    self._shown = wanted
+                    if before is not None:
+                        await self._message.remove_reaction(before, self._message.guild.me)  # type: ignore[union-attr]
+            except DiscordError as error:
+                log.info("a reaction was not set: %s", error)
+
+
+def _attached(file: str, name: str) -> dict[str, Any]:
+    return {"file": discord.File(io.BytesIO(file.encode("utf-8", "replace")), name)} if file else {}
+
+
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raises DiscordError and MessageGone for what py-cord and the network raise."""
     try:
         yield
     except discord.NotFound as error:

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bot.chat.marks import Mark, NoMark, State
 from bot.chat.rendering import Rendered, render
 from bot.errors import DiscordError, SidetoneError
 from bot.events import Usage
@@ -43,15 +44,16 @@ class MessageGone(DiscordError):
 class Post(Protocol):
     """A message of ours."""
 
-    async def edit(self, text: str) -> None:
-        """Waits for Discord's rate limits. Raises DiscordError, MessageGone."""
+    async def edit(self, text: str, file: str = "", name: str = "") -> None:
+        """`file` is the content of a text file to attach, under `name`. Waits for Discord's rate limits. Raises
+        DiscordError, MessageGone."""
 
 
 class Outlet(Protocol):
     """Where one answer goes."""
 
-    async def post(self, text: str, file: str = "") -> Post:
-        """`file` is the content of a text file to attach. Raises DiscordError."""
+    async def post(self, text: str, file: str = "", name: str = "answer.txt") -> Post:
+        """`file` is the content of a text file to attach, under `name`. Raises DiscordError."""
 
 
 class StreamedAnswer:
@@ -61,8 +63,9 @@ class StreamedAnswer:
     never holds the model up.
     """
 
-    def __init__(self, brain: Brain, outlet: Outlet, model: asyncio.Lock) -> None:
+    def __init__(self, brain: Brain, outlet: Outlet, model: asyncio.Lock, mark: Mark | None = None) -> None:
         """`model` is held while the brain speaks: with a local model, a second stream would end the first."""
+        self._mark = mark or NoMark()
         self._brain = brain
         self._outlet = outlet
         self._model = model
@@ -82,18 +85,22 @@ class StreamedAnswer:
 
     async def run(self, question: str) -> None:
         """Returns when the last text is in Discord. What fails is said in the answer; what cannot be said is logged."""
+        self._mark.set(State.WORKING)
+        shown = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._edit())
                 self._thinking = tasks.create_task(self._think(question))
                 # Not in a `finally` of `_think`: a task that is cancelled before its first step runs none of it.
                 self._thinking.add_done_callback(self._finish)
+            shown = True
         except* DiscordError as group:
             log.warning("an answer could not be shown: %s", group.exceptions[0])
         except* Exception as group:
             log.exception("a defect while an answer was shown", exc_info=group)
         if self._text.strip():
             self._brain.answered(self._text, interrupted=not self._whole)
+        self._mark.set(State.DONE if shown and self._whole and self._text.strip() else State.FAILED)
 
     def stop(self) -> None:
         """Ends the answer with what there is. `run` still shows it."""
@@ -210,15 +217,21 @@ class TextDesk:
     def answering(self) -> int:
         return len(self._running)
 
-    def ask(self, channel: int, user: int, question: str, outlet: Outlet) -> str:
+    def ask(self, channel: int, user: int, question: str, outlet: Outlet, mark: Mark | None = None) -> str:
         """Starts the answer. Returns why not, as a sentence for the user, or nothing."""
+        refused = self._ask((channel, user), question, outlet, mark)
+        if refused and mark:
+            mark.set(State.REFUSED)
+        return refused
+
+    def _ask(self, key: tuple[int, int], question: str, outlet: Outlet, mark: Mark | None) -> str:
         if self._closing:
             return STOPPED
-        conversation = self._find((channel, user))
+        conversation = self._find(key)
         # Who reads the last words and answers at once must not be refused because Discord has yet to confirm them.
         if conversation.answer is not None and not conversation.answer.finished:
             return BUSY
-        conversation.answer = StreamedAnswer(conversation.brain, outlet, self._model)
+        conversation.answer = StreamedAnswer(conversation.brain, outlet, self._model, mark)
         task = self._tasks.create_task(self._answer(conversation, conversation.answer, question))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

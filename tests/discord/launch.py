@@ -1,6 +1,7 @@
-"""Starts the real bot of `bot.chat` with a scripted model: `python -m tests.discord.launch [--voice]`.
+"""Starts the real bot of `bot.chat` with a scripted model: `python -m tests.discord.launch [--voice] [SECONDS]`.
 
-Settings come from the environment, as for the product. `--voice`: with a scripted conversation behind `!direct`."""
+Settings come from the environment, as for the product. `--voice`: with a scripted conversation behind `!direct`.
+SECONDS: the life of a request for approval."""
 
 from __future__ import annotations
 
@@ -10,10 +11,13 @@ import threading
 from collections.abc import AsyncGenerator, Iterator
 
 from bot import config, log
+from bot.chat.approvals import APPROVAL_S
 from bot.chat.client import TEXT_ONLY, Spoken, run_discord
 from bot.errors import SidetoneError, StageError
 from bot.events import Usage
-from bot.ports import Brain
+from bot.ports import Brain, ToolAgent
+from bot.tools.hands import AgentHands
+from bot.tools.wsl import AgentClient
 from tests.discord.script import LONG_ANSWER
 from tests.discord.spoken import ScriptedConversation
 
@@ -80,8 +84,17 @@ def say(text: str) -> None:
 
 
 async def main() -> None:
+    settings = config.load(env_file=None)
+    client = AgentClient(settings.agent) if settings.agent.api_key else None
+    agent: ToolAgent | None = AgentHands(client) if client else None
     spoken = Spoken(ScriptedConversation(say)) if "--voice" in sys.argv else TEXT_ONLY
-    await run_discord(config.load(env_file=None), make_brain, say, model="a script", spoken=spoken)
+    numbers = [float(each) for each in sys.argv[1:] if not each.startswith("-")]
+    lifetime_s = numbers[0] if numbers else APPROVAL_S
+    await run_discord(
+        settings, make_brain, say, model="a script", spoken=spoken, agent=agent, approval_s=lifetime_s
+    )
+    if client:
+        await client.close()
     left = asyncio.all_tasks() - {asyncio.current_task()}
     threads = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
     say(f"left behind: {[task.get_name() for task in left] + threads}")

@@ -63,6 +63,18 @@ class Loopback:
         """`user` enters a voice channel, or leaves it."""
         self.run(self.gateway.move(user, channel))
 
+    def click(self, author: int, shown: Shown, label: str) -> None:
+        self.click_id(author, shown, shown.buttons[label])
+
+    def click_id(self, author: int, shown: Shown, custom_id: str) -> None:
+        """Also on a button that the message has no more: somebody's screen may still show it."""
+        self.run(self.gateway.dispatch("INTERACTION_CREATE", world.click(author, shown.raw, custom_id)))
+
+    def edit(self, author: int, message_id: str, text: str) -> None:
+        """A person changes their own message."""
+        data = {**world.message(author, text), "id": message_id, "edited_timestamp": world.NOW}
+        self.run(self.gateway.dispatch("MESSAGE_UPDATE", data))
+
     def wait(self, what: str, found: Callable[[], T | None], limit_s: float = 10.0) -> T:
         end = time.monotonic() + limit_s
         while time.monotonic() < end:

@@ -34,6 +34,11 @@ class Shown:
         return self.texts[-1]
 
     @property
+    def buttons(self) -> dict[str, str]:
+        """Their ids by what they say."""
+        return {each["label"]: each["custom_id"] for row in self.raw["components"] for each in row["components"]}
+
+    @property
     def replies_to(self) -> str:
         return str((self.payloads[0].get("message_reference") or {}).get("message_id", ""))
 
@@ -45,6 +50,9 @@ class Rest:
         """Registered slash commands by name."""
         self.refuse_edits: list[float] = []
         """Each of the next edits gets a 429 with this many seconds to wait."""
+        self.reactions: list[tuple[str, str, bool]] = []
+        """Message, emoji and whether it was added or removed, in order."""
+        self.typing = 0
         self._originals: dict[str, Shown] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -60,6 +68,9 @@ class Rest:
             web.post(message, self._post),
             web.post(f"{API}/channels/{{channel}}/typing", self._typing),
             web.patch(f"{message}/{{message}}", self._patch),
+            web.post(f"{API}/channels/{{channel}}/typing", self._typing),
+            web.put(f"{message}/{{message}}/reactions/{{emoji}}/@me", self._react),
+            web.delete(f"{message}/{{message}}/reactions/{{emoji}}/{{user}}", self._react),
             web.post(f"{API}/interactions/{{id}}/{{token}}/callback", self._callback),
             web.post(webhook, self._post),
             web.patch(f"{webhook}/messages/{{message}}", self._patch),
@@ -92,13 +103,33 @@ class Rest:
 
     async def _callback(self, request: web.Request) -> web.Response:
         payload, files = await body(request)
+        resource = {"type": payload["type"]}
+        if payload["type"] in (5, 6):
+            # "Wait for it": nothing is shown that a person could read.
+            return reply({"interaction": {"id": request.match_info["id"], "type": 2}, "resource": resource})
         shown = self._show(payload.get("data") or {}, files, world.CHANNEL)
         self._originals[request.match_info["token"]] = shown
         resource = {"type": payload["type"], "message": shown.raw}
         return reply({"interaction": {"id": request.match_info["id"], "type": 2}, "resource": resource})
 
+    async def _typing(self, request: web.Request) -> web.Response:
+        self.typing += 1
+        return web.Response(status=204)
+
+    async def _react(self, request: web.Request) -> web.Response:
+        self.reactions.append((request.match_info["message"], request.match_info["emoji"], request.method == "PUT"))
+        return web.Response(status=204)
+
+    def marks(self, message_id: str) -> list[str]:
+        """The bot's reactions that a message has."""
+        found: list[str] = []
+        for message, emoji, added in self.reactions:
+            if message == message_id:
+                found = [*found, emoji] if added else [each for each in found if each != emoji]
+        return found
+
     async def _patch(self, request: web.Request) -> web.Response:
-        payload, _ = await body(request)
+        payload, files = await body(request)
         if self.refuse_edits:
             wait = self.refuse_edits.pop(0)
             limited = {"message": "You are being rate limited.", "retry_after": wait, "global": False}
@@ -113,6 +144,10 @@ class Rest:
         if too_long := refused(payload):
             return too_long
         shown.raw["content"] = payload["content"]
+        shown.raw["edited_timestamp"] = world.NOW
+        if "components" in payload:
+            shown.raw["components"] = payload["components"]
+        shown.files |= files
         shown.payloads.append(payload)
         shown.times.append(time.monotonic())
         shown.texts.append(payload["content"])
@@ -120,6 +155,7 @@ class Rest:
 
     def _show(self, payload: Json, files: dict[str, bytes], channel: int) -> Shown:
         raw = world.message(world.BOT, payload.get("content") or "", channel)
+        raw["components"] = payload.get("components") or []
         shown = Shown(raw, [raw["content"]], [time.monotonic()], [payload], files)
         shown.ephemeral = bool((payload.get("flags") or 0) & 64)
         self.messages.append(shown)

@@ -17,6 +17,11 @@ from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TO
 
 pytestmark = pytest.mark.slow
 
+COMMANDS = [
+    *("!ask QUESTION", "!changes", "!direct", "!find PATTERN", "!help", "!jobs", "!kill ID", "!mute"),
+    *("!read PATH[:LINES]", "!run COMMAND", "!say TEXT", "!status", "!stop", "!unmute", "!unwatch DIR|FILE"),
+    *("!voice [NAME]", "!watch DIR|FILE", "!watches"),
+]
 EDIT_GAP_S = 0.98
 """One second, less what a clock and a loaded machine take from it between bot and server."""
 
@@ -54,15 +59,21 @@ def test_status_and_help(loopback: Loopback, bot: BotProcess) -> None:
     assert "Language model: a script." in status.text
     loopback.slash(OWNER, "help")
     lines = loopback.wait_for_text("Lists the commands").text.splitlines()
-    spoken = ["!direct", "!mute", "!say TEXT", "!stop", "!unmute", "!voice [NAME]"]
-    assert [line.split("`")[1] for line in lines[:-1]] == sorted(["!ask QUESTION", "!help", "!status", *spoken])
-    assert len(loopback.rest.commands) == 3 + len(spoken)
+    assert [line.split("`")[1] for line in lines[:-1]] == COMMANDS
+    assert sorted(loopback.rest.commands) == [each.split()[0].removeprefix("!") for each in COMMANDS]
 
 
 def test_direct_says_why_there_is_no_voice(loopback: Loopback, bot: BotProcess) -> None:
     for number, text in enumerate(("!direct", "!voice"), start=len(loopback.messages)):
         loopback.say(OWNER, text)
         loopback.wait_for_text("This bot was started without a voice.", after=number)
+
+
+def test_without_an_agent_its_commands_say_how_to_set_it_up(loopback: Loopback, bot: BotProcess) -> None:
+    for command in ("read x", "run ls", "changes", "kill 1"):
+        before = len(loopback.messages)
+        loopback.say(OWNER, f"!{command}")
+        loopback.wait_for_text("The tool agent is not set up: start `python -m agent_wsl`", after=before)
 
 
 @pytest.mark.parametrize("slash", [False, True], ids=["prefix", "slash"])
@@ -158,6 +169,20 @@ def test_what_fails_is_said_in_a_sentence(loopback: Loopback, bot: BotProcess) -
     assert "ZeroDivisionError" not in broken.text
     assert "ZeroDivisionError: a defect" in bot.output
     ask(loopback, "nothing", "The model gave an empty answer.")
+
+
+def test_the_message_is_marked(loopback: Loopback, bot: BotProcess) -> None:
+    working, done, refused, failed = "\u23f3", "\u2705", "\u26d4", "\u274c"
+    good = loopback.say(OWNER, f"<@{BOT}> slowly 20")
+    loopback.wait("the first mark", lambda: loopback.rest.marks(good) == [working])
+    second = loopback.say(OWNER, "!ask too early")
+    loopback.wait("the refusal", lambda: loopback.rest.marks(second) == [refused])
+    loopback.wait("the last mark", lambda: loopback.rest.marks(good) == [done])
+    for question, mark in (("!ask fail", failed), ("!nothing", refused), ("!ask break", failed)):
+        message = loopback.say(OWNER, question)
+        loopback.wait(question, lambda message=message, mark=mark: loopback.rest.marks(message) == [mark])
+    stranger = loopback.say(STRANGER, "!status")
+    loopback.wait("the refusal", lambda: loopback.rest.marks(stranger) == [refused])
 
 
 def test_nobody_is_pinged(loopback: Loopback, bot: BotProcess) -> None:

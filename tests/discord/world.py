@@ -32,6 +32,10 @@ EVERYTHING = str((1 << 50) - 1)
 NOW = "2026-11-01T12:00:00.000000+00:00"
 
 
+APPROVER_ROLE = 1_100_000_000_000_000_020
+ROLES = {FRIEND: [APPROVER_ROLE]}
+
+
 def user(user_id: int) -> Json:
     return {
         "id": str(user_id),
@@ -46,7 +50,7 @@ def user(user_id: int) -> Json:
 
 def member(user_id: int, *, with_user: bool = True) -> Json:
     found: Json = {
-        "roles": [],
+        "roles": [str(role) for role in ROLES.get(user_id, [])],
         "nick": None,
         "avatar": None,
         "joined_at": NOW,
@@ -153,7 +157,7 @@ def guild() -> Json:
         "joined_at": NOW,
         "large": False,
         "member_count": len(NAMES),
-        "roles": [everyone],
+        "roles": [everyone, {**everyone, "id": str(APPROVER_ROLE), "name": "approvers", "position": 1}],
         "channels": [*map(channel, (CHANNEL, OTHER_CHANNEL)), *map(voice_channel, (VOICE, OTHER_VOICE))],
         "members": [member(each) for each in NAMES],
     }
@@ -186,6 +190,13 @@ def message(author: int, text: str, channel_id: int = CHANNEL, *, reply_to: Json
         reference = {"message_id": reply_to["id"], "channel_id": str(channel_id), "guild_id": str(GUILD)}
         found |= {"type": 19, "message_reference": reference, "referenced_message": reply_to}
     return found
+
+
+def click(author: int, message_raw: Json, custom_id: str) -> Json:
+    """A click on a button of one of the bot's messages."""
+    base = interaction(author, {"id": "0", "name": ""}, {}, int(message_raw["channel_id"]))
+    data = {"custom_id": custom_id, "component_type": 2, "id": 1}
+    return {**base, "type": 3, "data": data, "message": message_raw}
 
 
 def interaction(author: int, command: Json, options: Json, channel_id: int = CHANNEL) -> Json:
