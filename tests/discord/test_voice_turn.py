@@ -103,7 +103,7 @@ def test_a_spoken_question_is_answered_aloud_and_in_writing(
     question = loopback.wait_for_text("**You:** ", 30, before)
     assert wer("How do I undo my last commit?", question.text.removeprefix("**You:** ")) <= 0.2
     answer = loopback.wait_for_text("**Sidetone:** ", 60, before)
-    pcm = until_silence(loopback, asked, gap_s=1.0)
+    pcm = until_silence(loopback, asked, gap_s=3.0)
     assert all(each.encrypted for each in audible(loopback, asked))
     written = answer.text.removeprefix("**Sidetone:** ")
     heard = transcribe(pcm, RATE)
@@ -144,7 +144,7 @@ def test_a_text_is_said_with_the_chosen_voice(loopback: Loopback, bot: BotProces
     loopback.wait_for_text("I speak as `am_michael`")
     began, text = time.monotonic(), "The build is green and all tests have passed."
     loopback.say(OWNER, f"!say {text}")
-    pcm = until_silence(loopback, began, gap_s=1.0)
+    pcm = until_silence(loopback, began, gap_s=3.0)
     assert wer(text, transcribe(pcm, RATE)) <= 0.10
     loopback.say(OWNER, "!mute")
     loopback.wait_for_text("I do not listen")
