@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from bot.events import Event, Failed, Frame, SpeechStarted
 from bot.ports import Brain, EventSink, Microphone, SoundOutput
 from bot.session import Ears, Session
 from bot.talk import make_listener, make_splitter, open_microphone
+
+log = logging.getLogger(__name__)
 
 SPOKEN_FOR_THE_USER = 0
 """The turn of what `say` says: no answer's."""
@@ -85,13 +88,19 @@ class SpokenConversation:
             speaker = await stack.enter_async_context(PlaybackSpeaker(output, notify))
             engines.vad.reset()
             ears = Ears(microphone, engines.vad, make_listener(self._settings), engines.stt)
-            mouth = Mouth(self._make_brain(), engines.tts, speaker, make_splitter)
+            brain = self._make_brain()
+            mouth = Mouth(brain, engines.tts, speaker, make_splitter)
             session = Session(ears, mouth, heard, barge_in=settings.barge_in)
-            self._live = _Live(session, speaker)
+            live = self._live = _Live(session, speaker)
             try:
-                await session.run()
+                async with asyncio.TaskGroup() as tasks:
+                    # Beside the first question, which takes the model over when it comes.
+                    tasks.create_task(_warm(brain))
+                    await session.run()
             finally:
                 self._live = None
+                if live.saying:
+                    live.saying.cancel()
 
     async def say(self, text: str) -> None:
         live = self._live
@@ -118,3 +127,10 @@ class SpokenConversation:
     def _deaf(self) -> bool:
         """Without barge-in, it does not listen to itself either."""
         return self._muted or bool(self._live and self._live.saying and not self._settings.audio.barge_in)
+
+
+async def _warm(brain: Brain) -> None:
+    try:
+        await brain.warm()
+    except SidetoneError as error:
+        log.warning("the evaluation of the prompt ahead of time failed: %s", error)

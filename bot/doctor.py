@@ -78,6 +78,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from sound(settings)
     yield gpu(catalogue)
     yield discord(settings)
+    yield discord_voice()
     yield agent(settings)
 
 
@@ -175,3 +176,13 @@ def discord(settings: Settings) -> Check:
     if settings.discord.token:
         return Check("Discord", "ok", "DISCORD_TOKEN is set")
     return Check("Discord", "warn", "no DISCORD_TOKEN", "Only needed for the Discord bot; `talk` works without it.")
+
+
+def discord_voice() -> Check:
+    """Encryption and Opus; the microphone has a line of its own."""
+    try:
+        from bot.chat.voice_link import refusal
+    except ImportError as error:
+        return Check("Discord voice", "warn", f"py-cord does not load ({error})", "Run: python scripts/run.py")
+    problem = refusal()
+    return Check("Discord voice", "warn" if problem else "ok", "off" if problem else "Opus and DAVE are there", problem)

@@ -46,6 +46,7 @@ def build_packages() -> list[Package]:
 def run_packages() -> list[Package]:
     return [
         Package("libportaudio2", lambda: found(*shared_library("libportaudio.so.2")), False),
+        Package("libopus0", lambda: found(*shared_library("libopus.so.0")), False),
         Package("ca-certificates", lambda: found("/etc/ssl/certs/ca-certificates.crt"), False),
     ]
 

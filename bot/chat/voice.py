@@ -147,13 +147,12 @@ class Call:
     async def _show(self) -> None:
         if await asyncio.shield(self.ready):
             return
-        post = await self._outlet.post(self.card.posted())
         try:
-            await self.card.run(post)
+            await self.card.run(self._outlet)
         finally:
             if self._over.done():
                 self.card.progress.mood = Mood.ENDED
-                await self.card.show(post)
+                await self.card.show()
 
     async def _watch(self) -> None:
         """Leaves when nobody is there any more, or nobody has said anything for long."""

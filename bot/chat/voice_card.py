@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from enum import Enum
 
-from bot.chat.text import MessageGone, Post
+from bot.chat.text import MessageGone, Outlet, Post
 from bot.errors import DiscordError
 from bot.events import (
     Event,
@@ -25,6 +25,8 @@ from bot.events import (
 log = logging.getLogger(__name__)
 
 EDIT_GAP_S = 1.0
+RENEW_S = 3000.0
+"""Discord counts edits of a message that is older than an hour; a new card is nearer to the last words, too."""
 
 
 class Mood(Enum):
@@ -103,6 +105,8 @@ class Card:
         self.progress = Progress()
         self.channel = channel
         self._changed = asyncio.Event()
+        self._post: Post | None = None
+        self._began = 0.0
         self._shown = ""
 
     @property
@@ -121,31 +125,34 @@ class Card:
     def touch(self) -> None:
         self._changed.set()
 
-    def posted(self) -> str:
-        """The text to post first."""
-        self._shown = self.text
-        return self._shown
-
-    async def run(self, post: Post) -> None:
-        """Until it is cancelled, or the message is deleted."""
-        while True:
+    async def run(self, outlet: Outlet) -> None:
+        """Until it is cancelled, or the message is deleted. Raises DiscordError when it cannot even be posted."""
+        loop = asyncio.get_running_loop()
+        await self._begin(outlet)
+        while self._post is not None:
             await asyncio.sleep(EDIT_GAP_S)
             await self._changed.wait()
             self._changed.clear()
-            if not await self.show(post):
-                return
+            if loop.time() - self._began > RENEW_S:
+                await self._begin(outlet)
+            else:
+                await self.show()
 
-    async def show(self, post: Post) -> bool:
-        """Whether the message is still there."""
-        if self.text == self._shown:
-            return True
+    async def show(self) -> None:
+        """Edits the message when it is not up to date."""
         wanted = self.text
+        if self._post is None or wanted == self._shown:
+            return
         try:
-            await post.edit(wanted)
+            await self._post.edit(wanted)
             self._shown = wanted
         except MessageGone:
-            return False
+            self._post = None
         except DiscordError as error:
             log.info("one edit of the status was lost: %s", error)
             self._changed.set()
-        return True
+
+    async def _begin(self, outlet: Outlet) -> None:
+        self._shown = self.text
+        self._post = await outlet.post(self._shown)
+        self._began = asyncio.get_running_loop().time()

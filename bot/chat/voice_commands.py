@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import discord
-from discord.ext import commands
+from discord.ext import bridge, commands
 
 from bot.chat.bridging import Context, command, option
 from bot.chat.outlet import DiscordOutlet
@@ -40,9 +40,11 @@ class VoiceCommands(commands.Cog):
             return
         # A slash command must be answered within 3 s; joining may take longer.
         await ctx.defer()
-        outlet = DiscordOutlet(ctx.respond, ctx.send)
-        if refused := await self._desk.begin(DiscordPlace(state.channel), outlet):
-            await ctx.respond(refused)
+        # Messages of the channel and not answers to the command: those of a slash command can be edited for 15 minutes.
+        outlet = DiscordOutlet(ctx.send, ctx.send)
+        refused = await self._desk.begin(DiscordPlace(state.channel), outlet)
+        if refused or isinstance(ctx, bridge.BridgeApplicationContext):
+            await ctx.respond(refused or f"I am in {state.channel.mention}.")
 
     @command(description="Ends the spoken conversation")
     async def stop(self, ctx: Context) -> None:

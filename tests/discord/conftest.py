@@ -22,6 +22,9 @@ LAUNCH = ("-m", "tests.discord.launch")
 class BotProcess:
     """The real bot as a child. What it prints is kept."""
 
+    OPTIONS: tuple[str, ...] = ("-X", "dev")
+    """Of Python: its development mode finds what was left open. Benches do without."""
+
     def __init__(self, loopback: Loopback, *command: str, **environment: str) -> None:
         wanted = {
             "DISCORD_TOKEN": world.TOKEN,
@@ -32,7 +35,7 @@ class BotProcess:
         }
         self.lines: list[str] = []
         self._child = subprocess.Popen(
-            [sys.executable, "-X", "dev", *(command or LAUNCH)],
+            [sys.executable, *self.OPTIONS, *(command or LAUNCH)],
             cwd=PROJECT,
             env={**os.environ, **wanted, **environment},
             stdout=subprocess.PIPE,

@@ -62,6 +62,7 @@ class ScriptedConversation:
         kind, _, rest = text.partition(" ")
         match kind:
             case "tone":
+                self._tell(f"wrote {time.monotonic()}")
                 await self._speaker.play(tone(float(rest)))
                 await self._speaker.drained()
                 self._tell(f"played {rest}")

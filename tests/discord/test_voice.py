@@ -153,6 +153,7 @@ def test_a_speaker_who_leaves_does_not_end_the_call(loopback: Loopback, bot: Bot
     loopback.run(loopback.voice.speaks(OWNER))
     connection = loopback.voice.connection
     loopback.wait("that it goes on reading", lambda: connection.acknowledged == connection.sequence, 8)
+    assert loopback.voice.connection is connection
     hears(loopback, say(loopback, "tone 0.5"))
 
 
@@ -178,6 +179,16 @@ def test_a_lost_connection_is_made_anew(loopback: Loopback, bot: BotProcess, cod
     connections = len(loopback.voice.connections)
     loopback.run(loopback.voice.crash(4000 if code == 1006 else code))
     loopback.wait("another connection", lambda: len(loopback.voice.connections) > connections)
+    loopback.wait("its keys", lambda: loopback.voice.connection.described > 0)
+    time.sleep(0.3)
+    hears(loopback, say(loopback, "tone 0.5"))
+
+
+def test_a_connection_that_dies_without_a_word_is_made_anew(loopback: Loopback, bot: BotProcess) -> None:
+    direct(loopback)
+    connections = len(loopback.voice.connections)
+    loopback.voice.connection.dead = True
+    loopback.wait("another connection", lambda: len(loopback.voice.connections) > connections, 20)
     loopback.wait("its keys", lambda: loopback.voice.connection.described > 0)
     time.sleep(0.3)
     hears(loopback, say(loopback, "tone 0.5"))

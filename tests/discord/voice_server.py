@@ -41,6 +41,8 @@ class Connection:
     """When, and the flags, of each op 5."""
     closed_with: int | None = None
     """The bot's own close code."""
+    dead: bool = False
+    """Whether heartbeats remain unanswered."""
 
     async def send(self, op: int, data: Json) -> None:
         self.sequence += 1
@@ -110,7 +112,8 @@ class VoiceServer:
             await self._describe(connection)
         elif op == 3:
             connection.acknowledged = data["seq_ack"]
-            await connection.socket.send_str(json.dumps({"op": 6, "d": {"t": data["t"]}}))
+            if not connection.dead:
+                await connection.socket.send_str(json.dumps({"op": 6, "d": {"t": data["t"]}}))
         elif op == 5:
             connection.speaking.append((time.monotonic(), data["speaking"]))
         elif op == 7:

@@ -90,9 +90,8 @@ def test_the_card_is_edited_at_most_once_a_second_and_always_to_the_newest() -> 
 
     async def main() -> None:
         card = Card("#voice")
-        post = await outlet.post(card.posted())
         async with asyncio.TaskGroup() as tasks:
-            editor = tasks.create_task(card.run(post))
+            editor = tasks.create_task(card.run(outlet))
             for turn in range(40):
                 card.feed(SpeechStarted(turn) if turn % 2 else FirstAudio(turn))
                 await asyncio.sleep(0.13)
@@ -103,6 +102,23 @@ def test_the_card_is_edited_at_most_once_a_second_and_always_to_the_newest() -> 
     run_virtual(main())
     assert min(later - earlier for (earlier, _, _), (later, _, _) in pairwise(outlet.writes)) >= 1.0
     assert Mood.LISTENING.value in outlet.writes[-1][2]
+
+
+def test_the_card_is_posted_anew_before_discord_refuses_its_edits() -> None:
+    outlet = FakeOutlet()
+
+    async def main() -> None:
+        card = Card("#voice")
+        async with asyncio.TaskGroup() as tasks:
+            editor = tasks.create_task(card.run(outlet))
+            for event in (Ready(0), SpeechStarted(1), Ready(0)):
+                await asyncio.sleep(2000)
+                card.feed(event)
+            await asyncio.sleep(3)
+            editor.cancel()
+
+    run_virtual(main())
+    assert [number for _, number, _ in outlet.writes] == [0, 0, 1, 1]
 
 
 class FakeLink:

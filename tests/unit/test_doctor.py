@@ -7,6 +7,7 @@ import importlib.metadata
 import pytest
 
 from bot import doctor
+from bot.chat import voice_link
 
 
 def test_a_package_that_is_missing_is_named_with_the_fix() -> None:
@@ -32,3 +33,12 @@ def test_a_module_from_a_package_of_another_name_counts(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("version", "state"), [((3, 11), "ok"), ((3, 12), "ok"), ((3, 10), "fail"), ((3, 13), "fail")])
 def test_the_versions_of_python(version: tuple[int, int], state: str) -> None:
     assert doctor.python(version).state == state
+
+
+def test_what_voice_in_discord_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice_link, "refusal", lambda: voice_link.NO_OPUS)
+    check = doctor.discord_voice()
+    assert (check.state, check.found) == ("warn", "off")
+    assert "libopus0" in check.fix
+    monkeypatch.undo()
+    assert doctor.discord_voice().state == "ok"

@@ -9,11 +9,32 @@ import numpy as np
 import pytest
 
 from bot.audio.speaker import PlaybackSpeaker
+from bot.chat.doubling import Doubler
 from bot.chat.live_source import FRAME_BYTES, IDLE_S, LiveSource
 from bot.events import SPEECH_RATE, Int16, Sentence, SpeechClip
 from tests.virtual_clock import run_virtual
 
 FRAME_S = 0.02
+
+
+@pytest.mark.parametrize("hz", [50, 440, 4000, 9000])
+def test_doubling_keeps_a_tone_and_adds_no_other(hz: int) -> None:
+    doubler = Doubler()
+    tone = np.rint(20_000 * np.sin(2 * np.pi * hz * np.arange(SPEECH_RATE) / SPEECH_RATE)).astype(np.int16)
+    out = np.concatenate([doubler.feed(part) for part in np.split(tone, 50)]).astype(float)
+    spectrum = np.abs(np.fft.rfft(out[2000:] * np.blackman(len(out) - 2000)))
+    per_hz = (len(out) - 2000) / 48_000
+    at = round(hz * per_hz)
+    assert abs(int(spectrum.argmax()) - at) <= 1
+    rest = np.delete(spectrum, slice(max(0, at - 5), at + 6))
+    assert 20 * np.log10(spectrum.max() / rest.max()) > 60
+
+
+def test_doubling_is_exact_on_silence_and_does_not_wrap_around() -> None:
+    assert not Doubler().feed(np.zeros(960, np.int16)).any()
+    square = np.repeat(np.tile(np.array([32767, -32768], np.int16), 30), 16)
+    out = Doubler().feed(square)
+    assert (np.sign(out[0::2]) * np.sign(out[1::2]) >= 0).mean() > 0.9
 
 
 def clip(pcm: Int16) -> SpeechClip:
