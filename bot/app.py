@@ -40,7 +40,7 @@ async def run(settings: Settings) -> int:
             "DISCORD_TOKEN is not set, so there is no Discord bot to start. Put the token into .env, "
             "or talk without Discord: python -m bot talk"
         )
-    from bot.chat.client import run_discord
+    from bot.chat.client import Tools, run_discord
 
     console = make_console()
     llm = make_llm(settings, await checked(settings))
@@ -48,7 +48,7 @@ async def run(settings: Settings) -> int:
         console.print(f"{engines.infos[0].name} is loaded ({engines.seconds:.1f} s). Logging in to Discord ...")
         say = partial(console.print, soft_wrap=True)
         brain = partial(make_brain, settings, llm)
-        await run_discord(settings, brain, say, model=engines.infos[0].name, agent=agent)
+        await run_discord(settings, brain, say, model=engines.infos[0].name, tools=Tools(agent))
     return 0
 
 

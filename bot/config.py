@@ -82,6 +82,8 @@ class DiscordSettings:
     """URL of an HTTP proxy for REST, gateway and voice websocket; empty for none."""
     allowed_users: frozenset[int] = frozenset()
     """Discord ids of those who may talk to the bot; empty for the owner of the server."""
+    history: Path | None = None
+    """The file that keeps conversations; None keeps them in memory alone."""
     runners: frozenset[int] = frozenset()
     """Ids of users and roles that may ask for commands to be run; empty for the owner of the server."""
     approvers: frozenset[int] = frozenset()
@@ -159,6 +161,12 @@ class _Reader:
             raise self._refuse(name, "a file or folder that exists")
         return path
 
+    def file_to_write(self, name: str, default: str) -> Path | None:
+        """Need not exist; None for "off"."""
+        value = self.text(name, default)
+        path = Path(value).expanduser()
+        return None if value.lower() == "off" else path if path.is_absolute() else PROJECT / path
+
     def _refuse(self, name: str, allowed: str) -> ConfigError:
         value = "***" if name in SECRETS else repr(self._values.get(name, ""))
         return ConfigError(f"{name} is {value}, but must be {allowed}. Correct it in .env or in the environment.")
@@ -233,6 +241,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             token=read.text("DISCORD_TOKEN"),
             proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
             allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
+            history=read.file_to_write("DISCORD_HISTORY", "logs/conversations.db"),
             runners=read.ids("DISCORD_RUNNERS"),
             approvers=read.ids("DISCORD_APPROVERS"),
         ),

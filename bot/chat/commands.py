@@ -5,26 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import discord
 from discord.ext import bridge, commands
 
 from bot.chat.access import refusal
+from bot.chat.bridging import Context, command, option
 from bot.chat.marks import State
 from bot.chat.outlet import DiscordOutlet, Marker
 from bot.chat.text import TextDesk
 from bot.config import DiscordSettings
 
 log = logging.getLogger(__name__)
-
-F = TypeVar("F")
-Context = bridge.BridgeExtContext | bridge.BridgeApplicationContext
-
-# py-cord leaves these two untyped.
-command = cast("Callable[..., Callable[[F], F]]", bridge.bridge_command)
-option = cast("Callable[..., Callable[[F], F]]", bridge.bridge_option)
 
 PREFIX = "!"
 NO_VOICE = "Voice in Discord is not in this version; `python scripts/run.py talk` is the voice loop."

@@ -13,8 +13,8 @@ from discord.ext import bridge, commands
 from bot.chat import showing
 from bot.chat.access import may, no_runner
 from bot.chat.approval_card import DiscordAsker
+from bot.chat.bridging import Context, command, option
 from bot.chat.command_line import CommandTextError, parse
-from bot.chat.commands import Context, command, option
 from bot.chat.marks import Mark, State
 from bot.chat.outlet import DiscordOutlet, Marker
 from bot.chat.rendering import Rendered

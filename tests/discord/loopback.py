@@ -38,10 +38,10 @@ class Loopback:
 
     def start(self) -> None:
         self._thread.start()
-        self._call(self._start())
+        self.run(self._start())
 
     def stop(self) -> None:
-        self._call(self._stop())
+        self.run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -49,12 +49,12 @@ class Loopback:
     def say(self, author: int, text: str, channel: int = world.CHANNEL, reply_to: Shown | None = None) -> str:
         """Gives the id of the new message."""
         data = world.message(author, text, channel, reply_to=reply_to.raw if reply_to else None)
-        self._call(self.gateway.dispatch("MESSAGE_CREATE", data))
+        self.run(self.gateway.dispatch("MESSAGE_CREATE", data))
         return str(data["id"])
 
-    def slash(self, author: int, name: str, **options: str) -> None:
-        self._call(
-            self.gateway.dispatch("INTERACTION_CREATE", world.interaction(author, self.rest.commands[name], options))
+    def slash(self, author: int, command: str, **options: str) -> None:
+        self.run(
+            self.gateway.dispatch("INTERACTION_CREATE", world.interaction(author, self.rest.commands[command], options))
         )
 
     def click(self, author: int, shown: Shown, label: str) -> None:
@@ -62,12 +62,12 @@ class Loopback:
 
     def click_id(self, author: int, shown: Shown, custom_id: str) -> None:
         """Also on a button that the message has no more: somebody's screen may still show it."""
-        self._call(self.gateway.dispatch("INTERACTION_CREATE", world.click(author, shown.raw, custom_id)))
+        self.run(self.gateway.dispatch("INTERACTION_CREATE", world.click(author, shown.raw, custom_id)))
 
     def edit(self, author: int, message_id: str, text: str) -> None:
         """A person changes their own message."""
         data = {**world.message(author, text), "id": message_id, "edited_timestamp": world.NOW}
-        self._call(self.gateway.dispatch("MESSAGE_UPDATE", data))
+        self.run(self.gateway.dispatch("MESSAGE_UPDATE", data))
 
     def wait(self, what: str, found: Callable[[], T | None], limit_s: float = 10.0) -> T:
         end = time.monotonic() + limit_s
@@ -84,7 +84,8 @@ class Loopback:
             repr(text), lambda: next((each for each in self.messages[after:] if text in each.text), None), limit_s
         )
 
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """On the loopback's own thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     async def _start(self) -> None:

@@ -18,8 +18,8 @@ from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TO
 pytestmark = pytest.mark.slow
 
 COMMANDS = [
-    *("!ask QUESTION", "!changes", "!direct", "!find PATTERN", "!help", "!jobs", "!kill ID", "!read PATH[:LINES]"),
-    *("!run COMMAND", "!status", "!unwatch DIR|FILE", "!watch DIR|FILE", "!watches"),
+    *("!ask QUESTION", "!changes", "!clear", "!direct", "!find PATTERN", "!help", "!history", "!jobs", "!kill ID"),
+    *("!read PATH[:LINES]", "!run COMMAND", "!status", "!unwatch DIR|FILE", "!watch DIR|FILE", "!watches"),
 ]
 EDIT_GAP_S = 0.98
 """One second, less what a clock and a loaded machine take from it between bot and server."""

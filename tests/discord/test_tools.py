@@ -51,7 +51,7 @@ def settings(agent: AgentProcess) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def bot(loopback: Loopback, agent: AgentProcess) -> Iterator[BotProcess]:
-    process = log_in(loopback, *LAUNCH, str(LIFETIME_S), **settings(agent))
+    process = log_in(loopback, *LAUNCH, f"--approval={LIFETIME_S}", **settings(agent))
     yield process
     try:
         assert process.running
