@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trustme
 
-HOSTS = ("discord.com", "gateway.discord.gg")
+HOSTS = ("discord.com", "gateway.discord.gg", "cdn.discordapp.com")
 
 
 class Authority:

@@ -22,17 +22,17 @@ def said(loopback: Loopback, text: str, expected: str, channel: int | None = Non
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to another process")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_a_conversation_survives_the_bot(loopback: Loopback, tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_a_conversation_survives_the_bot(loopback: Loopback, tmp_path: Path, name: str) -> None:
     file = tmp_path / "c.db"
     bot = log_in(loopback, *LAUNCH, DISCORD_HISTORY=str(file))
     try:
         said(loopback, "!ask first thing", "Asked: first thing. Answered: 0.")
         said(loopback, "!ask elsewhere", "Asked: elsewhere. Answered: 0.", OTHER_CHANNEL)
         loopback.wait("it to be on disk", lambda: b"elsewhere" in b"".join(f.read_bytes() for f in tmp_path.iterdir()))
-        bot.signal(number)
+        bot.signal(getattr(signal, name))
         bot.wait(8)
-        assert number == signal.SIGKILL or "left behind: []" in bot.lines, bot.output
+        assert name == "SIGKILL" or "left behind: []" in bot.lines, bot.output
     finally:
         bot.kill()
     bot = log_in(loopback, *LAUNCH, DISCORD_HISTORY=str(file))
