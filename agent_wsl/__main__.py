@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from agent_wsl.errors import ConfigError, SandboxError, StartupError
+from agent_wsl.errors import ConfigError, SandboxError, StartupError, StateError
 
 if TYPE_CHECKING:
     from agent_wsl.config import Settings
@@ -80,12 +81,13 @@ def _keys(folder: Path, hosts: list[str] | None) -> int:
     names = hosts or ["localhost", "127.0.0.1", "::1"]
     for path in keys.write(folder, names):
         print(path)
-    print(f"The agent's certificate is for {', '.join(names)}. Set AGENT_TLS_DIR={folder} for the agent; copy ca.pem,")
-    print("bot.pem and bot.key to the bot's machine, and set AGENT_TLS_DIR to their folder there.")
+    print(f"The agent's certificate is for {', '.join(names)}. Set AGENT_TLS_DIR={folder.resolve()} for the agent;")
+    print("copy ca.pem, bot.pem and bot.key to the bot's machine, and set AGENT_TLS_DIR to their folder there.")
     return 0
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings) -> NoReturn:
+    """Does not come back: a thread that is still in a call would keep the interpreter from ending, or abort it."""
     from agent_wsl.app import Agent
 
     agent = Agent(settings)
@@ -94,15 +96,18 @@ def _serve(settings: Settings) -> int:
         signal.signal(number, lambda *_: agent.end())
     try:
         port = agent.start()
+        host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host
         print(
-            f"Listening on {settings.listen.host}:{port}{', TLS' if settings.listen.tls else ''}; "
+            f"Listening on {host}:{port}{', TLS' if settings.listen.tls else ''}; "
             f"{_summary(settings, agent.sandbox.state)}"
         )
         sys.stdout.flush()
         agent.serve()
     finally:
         agent.close()
-    return 0
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _check(settings: Settings) -> int:
@@ -123,7 +128,10 @@ def _selftest(settings: Settings) -> int:
     from agent_wsl.sandbox import Sandbox
     from agent_wsl.selftest import run_selftest
 
-    settings.state.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"{settings.state} cannot be made ({error.strerror}): set AGENT_STATE_DIR.") from None
     further = brakes(settings.jobs, settings.sandbox, settings.state)
     result = run_selftest(Sandbox(settings.files.roots, settings.sandbox, settings.jobs), further)
     width = max(len(attempt.name) for attempt in result.attempts)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import shlex
+import threading
 import time
 from collections.abc import Callable
 
 from agent_wsl import envelope, handshake, protocol
 from agent_wsl.approvals import Approvals
 from agent_wsl.audit import Audit
-from agent_wsl.brakes import brakes
+from agent_wsl.brakes import brakes, sweep
 from agent_wsl.config import Settings
-from agent_wsl.errors import AgentFailure
+from agent_wsl.envelope import ErrorCode
+from agent_wsl.errors import AgentFailure, Refusal
 from agent_wsl.files import Files
 from agent_wsl.jobs import JobBoard
 from agent_wsl.limits import RateLimits
@@ -34,6 +36,7 @@ class Agent:
         self._settings = settings
         self._clock = clock
         self._started = clock()
+        self._testing = threading.Lock()
         self._audit = Audit(settings.state / "audit.jsonl", [settings.api_key])
         hidden = [path.resolve() for path in (settings.state, settings.listen.tls) if path]
         self._roots = Roots(settings.files.roots, hidden=hidden)
@@ -46,6 +49,7 @@ class Agent:
     def start(self) -> int:
         """The port. Raises StartupError. What is to be watched but cannot be is said in the log."""
         port = self._server.listen()
+        sweep(self._settings.state)
         for path in self._settings.watch.paths:
             try:
                 self._watcher.add(path)
@@ -92,8 +96,15 @@ class Agent:
         }
 
     def _selftest(self) -> protocol.SelftestResult:
+        """One at a time: it takes as much of the machine as several commands."""
+        if not self._testing.acquire(blocking=False):
+            message = "A selftest is going on already; ask again when it has ended."
+            raise Refusal(ErrorCode.BUSY, message, retry_after_s=30)
         settings = self._settings
-        return run_selftest(self.sandbox, brakes(settings.jobs, settings.sandbox, settings.state))
+        try:
+            return run_selftest(self.sandbox, brakes(settings.jobs, settings.sandbox, settings.state))
+        finally:
+            self._testing.release()
 
     def _hello(self) -> protocol.HelloResult:
         settings = self._settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import shlex
 import threading
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from agent_wsl.envelope import APPROVAL_S, ErrorCode
 from agent_wsl.errors import Refusal
 
+OUTPUT = re.compile(r"--out(p|pu|put)?(=|\Z)")
+"""As git reads it: options may be cut short."""
 PER_USER = 16
 """Tokens that one user may have open; the oldest makes room."""
 IN_ALL = 1024
@@ -36,15 +39,21 @@ class Command:
 
 
 def is_allowed(command: Command, prefixes: Sequence[tuple[str, ...]]) -> bool:
-    """Whether it begins, word by word, with one of `prefixes`. A shell line never does.
+    """Whether it begins, word by word, with one of `prefixes`. A shell line never does, and no command that goes on to
+    name a file for its output: `git log --format=TEXT --output=FILE` would write anything anywhere.
 
     A prefix is a promise about every way to go on, so it must name what decides: `git` alone would allow
-    `git -c core.pager=PROGRAM log`, `git diff` still allows `--output=FILE` and, by the repository's own
-    configuration, a program to compare with; `python3`, `env`, `xargs`, `find`, `make` run anything. What is allowed
-    wrongly is still confined by the sandbox. The first word is compared as it stands: `./git` and `/usr/bin/git`
-    are not `git`, which is looked up in the sandbox's own PATH and never in the working directory.
+    `git -c core.pager=PROGRAM log`, `git diff` still allows, by the repository's own configuration, a program to
+    compare with; `python3`, `env`, `xargs`, `find`, `make` run anything. What is allowed wrongly is still confined by
+    the sandbox. The first word is compared as it stands: `./git` and `/usr/bin/git` are not `git`, which is looked up
+    in the sandbox's own PATH and never in the working directory.
     """
-    return not command.shell and any(prefix and command.words[: len(prefix)] == prefix for prefix in prefixes)
+    return not command.shell and any(prefix and _goes_on(command.words, prefix) for prefix in prefixes)
+
+
+def _goes_on(words: tuple[str, ...], prefix: tuple[str, ...]) -> bool:
+    size = len(prefix)
+    return words[:size] == prefix and not any(OUTPUT.match(word) for word in words[size:])
 
 
 @dataclass(frozen=True, slots=True)

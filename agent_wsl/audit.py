@@ -18,14 +18,22 @@ BYTES = 10 << 20
 """Of one file; five older ones are kept."""
 LONGEST = 2000
 """Characters of a path or command."""
+CHEAP = frozenset({"bad_request", "rate_limited"})
+"""Refusals that nothing else limits: any number of them could be had, to push everything else out of the log."""
+CHEAP_PER_MINUTE = 120
+"""Of those, in all; the next entry says how many were left out before it."""
 SECRET = re.compile(
     r"""(?ix)
     (?: (?<![a-z0-9]) (?: sk-[\w-]{8,} | gh[pousr]_\w{8,} | github_pat_\w{8,} | xox[abprs]-[\w-]{8,} | AKIA[A-Z0-9]{12,}
         | [\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,} ) )
     | (?<= bearer\s) \S+ | (?<= basic\s) \S+
-    | (?<= ://) [^/\s:@]+ : [^/\s@]+ (?= @)
-    | (?<= password=) \S+ | (?<= passwd=) \S+ | (?<= token=) \S+ | (?<= secret=) \S+ | (?<= key=) \S+
-    | (?<= --password\s) \S+ | (?<= --token\s) \S+
+    | (?<= ://) [^/\s@]+ (?= @)
+    | (?P<name>
+        (?: password | passwd | passphrase | token | secret | key | authorization ) ["']? \s? [=:] (?!:) \s? ["']?
+            (?: (?: bearer | basic | token ) \s )?
+        | -- [\w-]{0,40} (?: password | passwd | passphrase | token | secret | key ) \s ["']?
+        | \s (?: -u | --user ) [\s=] [^\s:]{1,64} :
+      ) [^\s"']+
     """
 )
 """What looks like a key in a command line, whoever typed it."""
@@ -43,9 +51,11 @@ class _Handler(RotatingFileHandler):
 class Audit:
     def __init__(self, path: Path, secrets: Sequence[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)):
         self._now = now
-        self._secrets = [secret for secret in secrets if secret]
+        # As it is, and as a shell's quotes would show it.
+        self._secrets = [form for secret in secrets if secret for form in (secret, secret.replace("'", "'\"'\"'"))]
         self._lock = threading.Lock()
         self._broken = False
+        self._minute = self._cheap = self._left_out = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._handler = _Handler(path, maxBytes=BYTES, backupCount=5, encoding="utf-8")
@@ -57,13 +67,18 @@ class Audit:
 
     def write(self, user: str, call: str, target: str, result: str, duration_s: float) -> bool:
         """Whether the entry is on disk (or with the operating system at least)."""
+        now = self._now()
+        left_out = self._counted(now, result)
+        if left_out is None:
+            return True
         entry = {
-            "time": self._now().isoformat(timespec="milliseconds"),
+            "time": now.isoformat(timespec="milliseconds"),
             "user": user,
             "call": call,
             "target": self._clean(target),
             "result": result,
             "ms": round(duration_s * 1000, 1),
+            **({"left_out": left_out} if left_out else {}),
         }
         record = logging.makeLogRecord({"msg": json.dumps(entry)})
         with self._lock:
@@ -77,10 +92,24 @@ class Audit:
             self._broken = False
         return True
 
+    def _counted(self, now: datetime, result: str) -> int | None:
+        """How many entries were left out before this one; None when it is to be left out itself."""
+        minute = int(now.timestamp()) // 60
+        with self._lock:
+            if minute != self._minute:
+                self._minute, self._cheap = minute, 0
+            if result in CHEAP:
+                self._cheap += 1
+                if self._cheap > CHEAP_PER_MINUTE:
+                    self._left_out += 1
+                    return None
+            left_out, self._left_out = self._left_out, 0
+        return left_out
+
     def _clean(self, target: str) -> str:
         for secret in self._secrets:
             target = target.replace(secret, "***")
-        target = SECRET.sub("***", target)
+        target = SECRET.sub(lambda found: f"{found['name'] or ''}***", target)
         return target if len(target) <= LONGEST else f"{target[:LONGEST]} ... ({len(target)} characters)"
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from agent_wsl.sandbox import Sandbox
 
 PYTHON = "/usr/bin/python3"
 USER = "selftest"
+PREFIX = "sidetone-brakes-"
 FLOOD = 1 << 30
 FORKS = """
 import os
@@ -87,10 +88,16 @@ def brakes(jobs: JobSettings, sandbox: SandboxSettings, folder: Path) -> list[Ca
     ]
 
 
+def sweep(folder: Path) -> None:
+    """What attempts left there when the agent was ended in the middle of one."""
+    for left in folder.glob(f"{PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def _board(jobs: JobSettings, settings: SandboxSettings, folder: Path) -> Iterator[JobBoard]:
-    root = Path(tempfile.mkdtemp(prefix="sidetone-brakes-", dir=folder)).resolve()
-    state = Path(tempfile.mkdtemp(prefix="sidetone-brakes-state-", dir=folder)).resolve()
+    root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder)).resolve()
+    state = Path(tempfile.mkdtemp(prefix=f"{PREFIX}state-", dir=folder)).resolve()
     roots, confined = Roots([root]), Sandbox([root], settings, jobs)
     try:
         board = JobBoard(roots, confined, Approvals(time.monotonic), jobs, state)

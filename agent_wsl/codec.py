@@ -91,7 +91,10 @@ def _scalar(kind: Any, value: object, where: str) -> Any:
             raise InvalidMessage(f"{where} must be one of {', '.join(kind)}.")
         return kind(value)
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InvalidMessage(f"{where} is too large.") from None
     wanted = get_origin(kind) or kind
     if type(value) is not wanted:
         raise InvalidMessage(f"{where} must be of type {wanted.__name__}, not {type(value).__name__}.")

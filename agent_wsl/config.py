@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,6 +22,7 @@ SECRETS = ("API_KEY",)
 ALLOWED_COMMANDS = "git status, git diff, git log, ls, pwd, python3 --version, node --version"
 """Without a setting. They look and change nothing, save what a repository's own configuration makes git start, and that
 stays in the sandbox. `pytest` is not among them: it runs whatever the project says, so it wants a yes."""
+STATE = "logs/agent"
 TOOL_CHAINS = (
     "~/.pyenv:~/.nvm/versions:~/.rustup/toolchains:~/.cargo/bin:~/.local/bin:~/.local/share/uv/python:~/go/bin"
 )
@@ -114,7 +115,10 @@ class _Reader:
         self._values = values
 
     def text(self, name: str, default: str = "") -> str:
-        return self._values.get(name, "").strip() or default
+        value = self._values.get(name, "").strip() or default
+        if "\0" in value:
+            raise self.refusal(name, "without a NUL character")
+        return value
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         try:
@@ -146,22 +150,45 @@ class _Reader:
     def paths(self, name: str, default: str = "") -> tuple[Path, ...]:
         """Separated by `:` or, since a path may hold one, by `;` alone when there is any."""
         text = self.text(name, default)
-        parts = text.split(";" if ";" in text else ":")
-        return tuple(_absolute(part.strip()) for part in parts if part.strip())
+        return self._absolute(name, text.split(";" if ";" in text else ":"))
+
+    def folder(self, name: str, default: str = "") -> Path | None:
+        return next(iter(self._absolute(name, [self.text(name, default)])), None)
+
+    def _absolute(self, name: str, parts: Sequence[str]) -> tuple[Path, ...]:
+        try:
+            return tuple(PROJECT / Path(part).expanduser() for part in map(str.strip, parts) if part)
+        except RuntimeError:
+            # "~" of a user that does not exist, or of one without a home.
+            if not self.text(name):
+                return ()
+            raise self.refusal(name, "written without ~, since there is no such home directory") from None
 
     def refusal(self, name: str, allowed: str) -> ConfigError:
         value = "***" if name in SECRETS else repr(self._values.get(name, ""))
         return ConfigError(f"{name} is {value}, but must be {allowed}. Correct it in .env or in the environment.")
 
 
-def _absolute(text: str) -> Path:
-    path = Path(text).expanduser()
-    return path if path.is_absolute() else PROJECT / path
+def _of_file(path: Path) -> dict[str, str]:
+    try:
+        return {name: value or "" for name, value in dotenv_values(path, encoding="utf-8-sig").items()}
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not in UTF-8: save it anew in that encoding.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): let this user read it, or remove it.") from None
+
+
+def _apart(read: _Reader, roots: tuple[Path, ...]) -> None:
+    """What the agent hides of its own must not hide an allowed directory along with it."""
+    for name, default in (("AGENT_STATE_DIR", STATE), ("AGENT_TLS_DIR", "")):
+        folder = read.folder(name, default)
+        if folder and any(root.is_relative_to(folder.resolve()) for root in roots):
+            raise read.refusal(name, "a folder of its own, not one that holds an allowed directory")
 
 
 def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | None = None) -> Settings:
     """Reads `.env`, then the environment over it. Raises ConfigError or RootError on the first value not allowed."""
-    values = {k: v or "" for k, v in (dotenv_values(env_file, encoding="utf-8-sig") if env_file else {}).items()}
+    values = _of_file(env_file) if env_file else {}
     values.update(os.environ if environ is None else environ)
     read = _Reader(values)
     key = read.text("API_KEY")
@@ -172,6 +199,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             'python -c "import secrets; print(secrets.token_hex(32))" - and put it into the .env of agent and bot.'
         )
     roots = checked_roots(read.paths("ALLOWED_DIRECTORIES"))
+    _apart(read, roots)
     return Settings(
         api_key=key,
         listen=_listen(read),
@@ -189,7 +217,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             path=tuple(Path(part) for part in values.get("PATH", "").split(":") if part.startswith("/")),
         ),
         rate_per_minute=read.whole("RATE_LIMIT_PER_MINUTE", 60, 1, 1_000_000),
-        state=_absolute(read.text("AGENT_STATE_DIR", "logs/agent")),
+        state=read.folder("AGENT_STATE_DIR") or PROJECT / STATE,
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
     )
 
@@ -200,15 +228,13 @@ def _listen(read: _Reader) -> ListenSettings:
         loopback = ip_address(host).is_loopback
     except ValueError:
         raise read.refusal("AGENT_BIND", "an IP address of this machine, such as 127.0.0.1") from None
-    tls = read.paths("AGENT_TLS_DIR")
+    tls = read.folder("AGENT_TLS_DIR")
     if not loopback and not tls:
         raise ConfigError(
             f"AGENT_BIND is {host}, which other machines reach, so certificates are needed on top of the API key: "
             "make them with `python -m agent_wsl keys DIR` and set AGENT_TLS_DIR=DIR, or leave AGENT_BIND out."
         )
-    return ListenSettings(
-        host, read.whole("PORT", 18861, 0, 65535), tls[0] if tls else None, read.whole("AGENT_CONNECTIONS", 64, 2, 512)
-    )
+    return ListenSettings(host, read.whole("PORT", 18861, 0, 65535), tls, read.whole("AGENT_CONNECTIONS", 64, 2, 512))
 
 
 def _jobs(read: _Reader) -> JobSettings:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import rpyc
-from rpyc.core import consts
+from rpyc.core import brine, consts
 from rpyc.core.protocol import Connection
 
 Dispatch = Callable[[str, bytes], bytes]
 METHOD = "call"
+REQUEST = brine.I1.pack(consts.MSG_REQUEST)
 CONFIG: dict[str, Any] = {
     "allow_public_attrs": False,
     "allow_safe_attrs": False,
@@ -83,6 +84,12 @@ class HardenedConnection(Connection):  # type: ignore[misc]
             raise Refused(f"there is nothing but {METHOD}(name, payload).")
         result: bytes = self._local_root.bound(*args)
         return result
+
+    def _dispatch(self, data: bytes) -> None:
+        # Answers to what was never asked: RPyC would make a class of every new name of an exception, and keep it.
+        if data[:1] != REQUEST:
+            raise EOFError("the agent asked its peer for nothing, so there is nothing to answer")
+        super()._dispatch(data)
 
     def _async_request(self, *_: object, **__: object) -> NoReturn:
         raise EOFError("the agent asks its peer for nothing")

@@ -10,7 +10,9 @@ and direnv their files. And `.env` holds keys. What holds, and what does not:
   when it ends they are set aside under another name. In between they can be seen from outside.
 - A symbolic link cannot be mounted over: what it leads to is guarded, it itself can be replaced. A repository whose
   hooks or configuration are links is read-only; a directory whose `.git` is a link is, too.
-- A repository that a job makes (clone, init) is the job's own. So is what lies deeper than DEPTH.
+- A directory that cannot be looked into is read-only. With more than DIRECTORIES of them nothing is run at all.
+- A repository that a job makes (clone, init) is the job's own. So is what lies deeper than DEPTH, a `.env` too, and in
+  directories that programs fill (PRUNED).
 - While a job runs, a file that somebody outside replaces by renaming (as editors save) loses its mount: a new `.env`
   can then be read, by that job.
 """
@@ -31,8 +33,9 @@ from agent_wsl.binds import Kind, Mount, parent_of
 
 DEPTH = 4
 """Directories below a root that are looked into."""
-DIRECTORIES = 3000
-"""Looked into, in all roots together; the outer ones first."""
+DIRECTORIES = 30_000
+"""Looked into, in all roots together (about a second). With more of them nothing is run: a command could make so many
+that the next one would find a repository or a `.env` unguarded."""
 REPOSITORIES = 16
 """Guarded part by part; of any further one, the whole of `.git` is read-only."""
 SEEN = 200
@@ -59,6 +62,8 @@ class Guard:
     mounts: dict[Path, Kind] = field(default_factory=dict)
     absent: list[Path] = field(default_factory=list)
     """To be set aside when a job has made them."""
+    complete: bool = True
+    """False when there was more to look into than may be."""
     seen: dict[Path, int] = field(default_factory=dict)
     """Roots and directories directly in them (SEEN of them), with the times of their last change (ns)."""
 
@@ -105,6 +110,7 @@ class _Search:
         self.guard = Guard()
         self._roots = roots
         self._fine = 0
+        self._left = DIRECTORIES
 
     def root_of(self, path: Path) -> Path | None:
         """The innermost."""
@@ -113,9 +119,15 @@ class _Search:
     def pinned(self, path: Path, kind: Kind) -> None:
         """Neither it nor a directory between it and its root can be renamed."""
         root = self.root_of(path)
-        if root is None or not os.path.lexists(path):
+        if root is None:
             return
-        if path.is_symlink():
+        try:
+            link = stat.S_ISLNK(os.lstat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError:
+            link = True
+        if link and path != root:
             self.pinned(path.parent, Kind.READ_ONLY)
             return
         for parent in path.parents:
@@ -130,24 +142,36 @@ class _Search:
             self._absent(root)
             for name in hidden_names.FOLDERS:
                 if (root / name).is_dir() and (root / name).resolve() == root / name:
-                    self.guard.add(root / name, Kind.EMPTY_DIRECTORY)
-        budget = DIRECTORIES
-        while queue and budget:
-            budget -= 1
+                    self.pinned(root / name, Kind.EMPTY_DIRECTORY)
+        while queue and self._room():
             folder, depth = queue.popleft()
-            with suppress(OSError):
+            try:
                 if depth <= 1 and len(self.guard.seen) < SEEN:
                     self.guard.seen[folder] = folder.stat().st_mtime_ns
                 with os.scandir(folder) as entries:
                     below = [e for e in entries if self._entry(folder, e)]
-                if depth < DEPTH:
-                    queue.extend((folder / entry.name, depth + 1) for entry in below)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:
+                # What cannot be looked into must not become readable and writable again by a command's chmod.
+                self.pinned(folder, Kind.READ_ONLY)
+                continue
+            if depth < DEPTH:
+                queue.extend((folder / entry.name, depth + 1) for entry in below)
+
+    def _room(self) -> bool:
+        self._left -= 1
+        self.guard.complete = self._left >= 0
+        return self.guard.complete
 
     def _entry(self, folder: Path, entry: os.DirEntry[str]) -> bool:
         """True for a directory to look into."""
         name = entry.name
         if name == ".git":
-            self._repository(folder, entry)
+            try:
+                self._repository(folder, entry)
+            except OSError:
+                self.pinned(folder / name, Kind.READ_ONLY)
             return False
         if name in FOLDERS or name in FILES or hidden_names.is_secret(name):
             self._place(folder / name, entry)
@@ -161,7 +185,8 @@ class _Search:
         regular = path.is_file()
         if hidden_names.is_secret(entry.name):
             if regular:
-                self.guard.add(path, Kind.EMPTY_FILE)
+                # Moved to where nobody looks, along with the directory it is in, it would be read by the next command.
+                self.pinned(path, Kind.EMPTY_FILE)
         elif regular or path.is_dir():
             self.guard.add(path, Kind.READ_ONLY)
 
@@ -182,7 +207,7 @@ class _Search:
         self._absent(folder)
         if not self._git_directory(git, folder):
             return
-        for inner in _git_directories(git / "modules", DEPTH):
+        for inner in self._git_directories(git / "modules", DEPTH):
             self._git_directory(inner, inner)
         for worktree in _folders(git / "worktrees"):
             for name in ("commondir", "gitdir", "config.worktree"):
@@ -215,27 +240,27 @@ class _Search:
             self.guard.absent.append(git / "commondir")
         return True
 
-
-def _git_directories(folder: Path, depth: int) -> Iterator[Path]:
-    """Of submodules, whose names may have slashes."""
-    for inner in _folders(folder):
-        if (inner / "HEAD").is_file():
-            yield inner
-            yield from _git_directories(inner / "modules", depth - 1) if depth else ()
-        elif depth:
-            yield from _git_directories(inner, depth - 1)
+    def _git_directories(self, folder: Path, depth: int) -> Iterator[Path]:
+        """Of submodules, whose names may have slashes."""
+        for inner in _folders(folder):
+            if not self._room():
+                return
+            if (inner / "HEAD").is_file():
+                yield inner
+                yield from self._git_directories(inner / "modules", depth - 1) if depth else ()
+            elif depth:
+                yield from self._git_directories(inner, depth - 1)
 
 
 def _folders(folder: Path) -> list[Path]:
     try:
         return [p for p in folder.iterdir() if stat.S_ISDIR(p.lstat().st_mode)]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(CONFIG_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""
+    """Never waits: a command that runs may put a FIFO in the file's place."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(path, flags), "rb") as file:
+        return (file.read(CONFIG_BYTES) or b"").decode("utf-8", "replace")

@@ -22,7 +22,9 @@ MAX_RULES = 4096
 MAX_CACHED = 8192
 """Directories whose state is remembered."""
 MAX_COMPILED = 64
-"""Of those, .gitignore files that are kept ready; each may take a few times AUTOMATON."""
+"""Of those, .gitignore files that are kept ready,"""
+MAX_KEPT_RULES = 8192
+"""with so many rules in all (or one file): 10 KiB each at worst."""
 AUTOMATON = 2 << 20
 """Bytes of memory of one automaton, at most."""
 OPENING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
@@ -74,6 +76,7 @@ class Rules:
         options.max_mem = AUTOMATON
         options.log_errors = False
         self._parts: list[tuple[re2.Set, list[bool]]] = []
+        self.size = len(rules)
         for start in range(0, len(rules), AT_ONCE):
             automaton, kept = re2.Set.SearchSet(options), []
             for rule in rules[start : start + AT_ONCE]:
@@ -169,8 +172,9 @@ class Ignore:
         if not rules:
             self._without.add(directory)
             return None
-        if len(self._rules) >= MAX_COMPILED:
-            del self._rules[next(iter(self._rules))]
+        kept = len(rules) + sum(known.size for known in self._rules.values())
+        while self._rules and (len(self._rules) >= MAX_COMPILED or kept > MAX_KEPT_RULES):
+            kept -= self._rules.pop(next(iter(self._rules))).size
         compiled = self._rules[directory] = Rules(rules)
         return compiled
 

@@ -226,7 +226,15 @@ class JobBoard:
             done = [job for job in self._jobs.values() if job.state == "done"]
             done.sort(key=lambda job: job.ended)
             now = self._clock()
-            old = [job for at, job in enumerate(done) if at < len(done) - KEPT or now - job.ended > KEPT_S]
+            old = [job for job in done if now - job.ended > KEPT_S]
+            done = done[len(old) :]
+            users = Counter(job.spec.user for job in done)
+            while len(done) > KEPT:
+                # Of whoever has the most, so that nobody pushes out what another one has not read yet.
+                most = users.most_common(1)[0][0]
+                users[most] -= 1
+                old.append(next(job for job in done if job.spec.user == most))
+                done.remove(old[-1])
         for job in old:
             self._forget(job)
 

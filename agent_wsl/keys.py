@@ -103,4 +103,8 @@ def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
+        pass
+    try:
+        return x509.DNSName(host.encode("idna").decode("ascii"))
+    except UnicodeError:
+        raise TlsError(f"{host} is no address and no name of a machine: name one that the bot can reach.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ class RateLimits:
     ) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._now = now
+        self._lock = threading.Lock()
         self._work = item(per_minute), item(per_minute * ALL_USERS)
         self._polls = item(per_minute * POLLING), item(per_minute * ALL_USERS * POLLING)
 
@@ -36,10 +38,14 @@ class RateLimits:
             return
         kind = "polls" if call in CHEAP else "work"
         own, everybody = self._polls if call in CHEAP else self._work
-        if not self._limiter.hit(own, kind, "user", user):
-            raise self._refusal("You have made", own, self._wait(own, kind, "user", user))
-        if not self._limiter.hit(everybody, kind, "all"):
-            raise self._refusal("All users together have made", everybody, self._wait(everybody, kind, "all"))
+        # Asked first and counted together: what is refused for the others' sake is not counted as the user's own.
+        with self._lock:
+            if not self._limiter.test(own, kind, "user", user):
+                raise self._refusal("You have made", own, self._wait(own, kind, "user", user))
+            if not self._limiter.test(everybody, kind, "all"):
+                raise self._refusal("All users together have made", everybody, self._wait(everybody, kind, "all"))
+            self._limiter.hit(own, kind, "user", user)
+            self._limiter.hit(everybody, kind, "all")
 
     def _wait(self, item: RateLimitItem, *identifiers: str) -> float:
         """Seconds until the oldest call leaves the window."""

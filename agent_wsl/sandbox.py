@@ -24,7 +24,7 @@ from agent_wsl.binds import Descriptors, options, set_aside
 from agent_wsl.config import JobSettings, SandboxSettings
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.guarded import Guard, arranged, find
+from agent_wsl.guarded import DIRECTORIES, Guard, arranged, find
 from agent_wsl.protocol import SandboxState
 from agent_wsl.seccomp import FilterUnavailable, build_filter
 
@@ -40,6 +40,10 @@ MOUNTS = 400
 TOO_MANY = (
     f"The allowed directories hold more than {MOUNTS} places that must be guarded from commands "
     "(repositories, .env, .vscode and the like): allow smaller directories, or delete what a command has made."
+)
+TOO_LARGE = (
+    f"The allowed directory holds more than {DIRECTORIES} directories, too many to look for repositories and keys in: "
+    "allow a smaller one, or delete what a command has made."
 )
 FRESH = 20.0
 """What was found counts for so many times as long as the search took."""
@@ -231,14 +235,20 @@ class Sandbox:
                     ErrorCode.SANDBOX_UNAVAILABLE,
                     f"An allowed directory cannot be opened ({error.strerror}): restart the agent if it was moved.",
                 ) from None
-        words = [*self._fixed, *words, "--chdir", cwd, "--seccomp", opened.data(self._filter, "seccomp")]
-        arguments = opened.data("\0".join([*words, ""]).encode("utf-8", "surrogateescape"), "bwrap")
+        try:
+            words = [*self._fixed, *words, "--chdir", cwd, "--seccomp", opened.data(self._filter, "seccomp")]
+            arguments = opened.data("\0".join([*words, ""]).encode("utf-8", "surrogateescape"), "bwrap")
+        except OSError:
+            opened.close()
+            raise
         line = (self._bwrap, "--args", arguments, "--", DASH, "-c", self._limits, "sandbox", *argv)
         return Prepared(line, {}, tuple(opened.numbers), opened, absent)
 
     def _guarded(self, root: Path, opened: Descriptors) -> tuple[list[Path], list[str]]:
         """What is missing and must not be made, and the options for what is there. Raises OSError, Refusal."""
         guard = self._finders[root].guard()
+        if not guard.complete:
+            raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, TOO_LARGE)
         mounts = arranged([root], self._read_only, guard)
         if len(mounts) > MOUNTS:
             raise Refusal(ErrorCode.SANDBOX_UNAVAILABLE, TOO_MANY)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent_wsl import handshake, tls
 from agent_wsl.channel import BoundedChannel, TimedStream
@@ -31,6 +32,12 @@ log = logging.getLogger(__name__)
 class _Pending:
     sock: socket.socket
     deadline: float
+    dropped: threading.Event = field(default_factory=threading.Event)
+    """Wakes a thread that makes a slowed address wait: what was pushed out must not keep a thread and a descriptor."""
+
+    def drop(self) -> None:
+        self.dropped.set()
+        _shut(self.sock)
 
 
 class Server:
@@ -57,7 +64,7 @@ class Server:
             self._listener = socket.create_server((host, port), family=family, backlog=128)
         except OSError as error:
             raise ListenError(
-                f"{host} port {port} cannot be listened on ({error.strerror}): "
+                f"{host} port {port} cannot be listened on ({os.strerror(error.errno or 0)}): "
                 "another agent may be running; end it, or set PORT to another number."
             ) from None
         self._listener.settimeout(TICK_S)
@@ -90,29 +97,40 @@ class Server:
             self._listener.close()
         with self._lock:
             pending, serving = list(self._pending.values()), list(self._serving)
-        for sock in [*(waiting.sock for waiting in pending), *serving]:
+        for waiting in pending:
+            waiting.drop()
+        for sock in serving:
             _shut(sock)
 
     def _start(self, sock: socket.socket, address: str) -> None:
         delay = self._gate.delay(address)
+        waiting = _Pending(sock, self._clock() + HANDSHAKE_S + delay)
         with self._lock:
             if len(self._pending) >= PENDING:
-                _shut(self._pending.pop(next(iter(self._pending))).sock)
-            self._pending[id(sock)] = _Pending(sock, self._clock() + HANDSHAKE_S + delay)
-        spawn("connection", self._admit_and_serve, sock, address, delay)
+                self._pending.pop(next(iter(self._pending))).drop()
+            self._pending[id(sock)] = waiting
+        try:
+            spawn("connection", self._admit_and_serve, sock, address, delay, waiting.dropped)
+        except RuntimeError as error:
+            # No threads left, most likely: those in use will end.
+            log.warning("A connection could not be served: %s.", error)
+            with self._lock:
+                self._pending.pop(id(sock), None)
+            sock.close()
+            self._stop.wait(TICK_S)
 
     def _drop_slow(self) -> None:
         now = self._clock()
         with self._lock:
             slow = [key for key, waiting in self._pending.items() if waiting.deadline < now]
             for key in slow:
-                _shut(self._pending.pop(key).sock)
+                self._pending.pop(key).drop()
 
-    def _admit_and_serve(self, sock: socket.socket, address: str, delay: float) -> None:
+    def _admit_and_serve(self, sock: socket.socket, address: str, delay: float, dropped: threading.Event) -> None:
         key = id(sock)
         try:
-            if delay:
-                self._stop.wait(delay)
+            if delay and dropped.wait(delay):
+                raise handshake.Vanished("it was pushed out while it waited.")
             sock.settimeout(HANDSHAKE_S)
             _keep_alive(sock)
             if self._context:

@@ -72,7 +72,6 @@ class Dispatcher:
 
     def stop(self) -> None:
         self._stopping = True
-        self._pool.close()
 
     def _carried_out(self, user: str, call: Call[Any], target: str) -> Any:
         if self._stopping:

@@ -6,6 +6,6 @@ import warnings
 from bot import config
 
 config.prepare_libraries()
-# llama_cpp never closes the null device that it opens. A library's thread that ended in a test may have left "error"
-# in force for good, and then Python ends with a complaint behind the summary.
+# llama_cpp never closes the null device that it opens. A library's thread that ended during a test may have left
+# "error" in force for good, and then Python ends with a complaint behind the summary.
 atexit.register(warnings.filterwarnings, "ignore", message="unclosed file .*nul", category=ResourceWarning)

@@ -22,7 +22,7 @@ def _whisper() -> Any:
 
 
 def transcribe(pcm: Int16, rate: int, topic: str | None = None) -> str:
-    """The library alone, at its own padding, so that the product's shortcuts do not judge themselves. `topic` is given
+    """The library alone, at its own padding, so that the product's shortcuts do not judge themselves. `topic` is told
     to it as what was said before."""
     sound = soxr.resample(pcm.astype(np.float32) / 32768, rate, 16_000)
     segments, _ = _whisper().transcribe(
@@ -32,8 +32,8 @@ def transcribe(pcm: Int16, rate: int, topic: str | None = None) -> str:
 
 
 def understood(reference: str, pcm: Int16, rate: int) -> str:
-    """The better of two hearings. "git" sounds like "get" to a listener who does not know what it is about; one who
-    does now and then misses a small word."""
+    """The better of two hearings. "git" sounds like "get" to a listener who is not told what it is about; one who is
+    now and then misses a small word."""
     return min((transcribe(pcm, rate, topic) for topic in (None, config.VOCABULARY)), key=lambda t: wer(reference, t))
 
 

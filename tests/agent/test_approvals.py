@@ -154,6 +154,10 @@ NEEDS = {
     "case": (("Git", "status"), False),
     "space": (("git ", "status"), False),
     "empty first word": (("", "git", "status"), False),
+    "output into a file": (("git", "status", "--format=format:import os", "--output=conftest.py"), False),
+    "output, two words": (("git", "status", "--output", "conftest.py"), False),
+    "output, cut short": (("git", "status", "--outp=conftest.py"), False),
+    "how output looks": (("git", "status", "--output-indicator-new=+"), True),
 }
 
 

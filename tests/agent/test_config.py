@@ -54,6 +54,11 @@ def test_defaults(tmp_path: Path) -> None:
         ("ALLOWED_DIRECTORIES", "/proc/self", "part of the system"),
         ("ALLOWED_DIRECTORIES", "/tmp/../", "part of the system"),
         ("ALLOWED_DIRECTORIES", "/etc/hostname", "no directory"),
+        ("WATCH_DIRECTORIES", "~nobody-of-this-name/project", "no such home directory"),
+        ("JOB_READ_ONLY", "/tmp/a\0b", "without a NUL character"),
+        ("JOB_READ_ONLY", "~nobody-of-this-name/bin", "no such home directory"),
+        ("AGENT_STATE_DIR", "/", "not one that holds an allowed directory"),
+        ("AGENT_TLS_DIR", "/", "not one that holds an allowed directory"),
     ],
 )
 def test_refusals_name_the_setting_and_what_is_allowed(tmp_path: Path, name: str, value: str, says: str) -> None:
@@ -61,6 +66,36 @@ def test_refusals_name_the_setting_and_what_is_allowed(tmp_path: Path, name: str
         settings(tmp_path, **{name: value})
     assert says in str(refusal.value)
     assert isinstance(refusal.value, RootError if name == "ALLOWED_DIRECTORIES" else ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"\xff\xfeA\0P\0I\0", "not in UTF-8"), (b"# caf\xe9\n", "not in UTF-8")],
+    ids=["UTF-16", "Latin-1"],
+)
+def test_a_file_of_another_encoding_is_said(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path / ".env", {})
+
+
+def test_a_file_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("agent_wsl.config.dotenv_values", refuse)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        load(tmp_path / ".env", {})
+
+
+def test_without_a_home_directory_there_are_no_tool_chains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(path: Path) -> Path:
+        if str(path).startswith("~"):
+            raise RuntimeError("Could not determine home directory.")
+        return path
+
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    assert settings(tmp_path).sandbox.read_only == ()
 
 
 def test_a_short_key_is_not_shown() -> None:

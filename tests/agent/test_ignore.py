@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl.ignore import MAX_BYTES, MAX_CACHED, MAX_COMPILED, MAX_RULES, Ignore, Rules, rules_of
+from agent_wsl.ignore import MAX_BYTES, MAX_CACHED, MAX_COMPILED, MAX_KEPT_RULES, MAX_RULES, Ignore, Rules, rules_of
 
 NAMES = ["a", "b", "src", "x.py", "y.txt", "build", "a b", "ü.py", "é[1]", ".env", "node_modules"]
 SEGMENTS = [
@@ -149,3 +149,12 @@ def test_more_directories_than_are_remembered(tmp_path: Path) -> None:
 
 def test_more_lines_than_are_heeded() -> None:
     assert len(rules_of(b"x\n" * (MAX_RULES + 1))) == MAX_RULES
+
+
+def test_the_memory_of_many_large_files_is_bounded(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}/.gitignore").write_text("\n".join(f"*{i}*.x" for i in range(1000)), encoding="ascii")
+    ignore = Ignore(tmp_path)
+    assert all(ignore.ignored(f"{number}/a7.x", False) for number in range(12))
+    assert sum(rules.size for rules in ignore._rules.values()) <= MAX_KEPT_RULES

@@ -218,6 +218,15 @@ def test_the_oldest_ended_jobs_make_room(tmp_path: Path) -> None:
         assert len(os.listdir("/proc/self/fd")) - descriptors <= KEPT + 8
 
 
+def test_one_users_jobs_do_not_push_out_anothers(tmp_path: Path) -> None:
+    with bench(tmp_path) as board:
+        quiet = board.board.run("quiet", Run(argv=("echo", "x")))
+        board.board.status("quiet", GetJob(quiet.job_id, 20))
+        for _ in range(KEPT + 3):
+            board.run("true")
+        assert board.board.status("quiet", GetJob(quiet.job_id)).state == "done"
+
+
 def test_no_run_when_the_disk_is_full(tmp_path: Path) -> None:
     with bench(tmp_path, free_disk=1 << 60) as board:
         refusal = refused(board, Run(argv=("true",)))

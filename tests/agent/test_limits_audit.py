@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from limits import RateLimitItemPerSecond
 
-from agent_wsl.audit import Audit
+from agent_wsl.audit import CHEAP_PER_MINUTE, Audit
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal, StateError
 from agent_wsl.limits import ALL_USERS, RateLimits
@@ -45,6 +47,15 @@ def test_all_users_together_are_limited_too() -> None:
     last = outcomes[-1]
     assert last
     assert "All users together" in last.message
+
+
+def test_what_is_refused_for_the_others_sake_is_not_counted() -> None:
+    limits = RateLimits(1, item=RateLimitItemPerSecond)
+    assert [refused(limits, f"user{n}") for n in range(ALL_USERS)] == [None] * ALL_USERS
+    time.sleep(0.7)
+    assert refused(limits, "late")
+    time.sleep(0.5)
+    assert refused(limits, "late") is None
 
 
 def test_asking_how_things_stand_does_not_use_up_the_work_and_a_kill_always_works() -> None:
@@ -104,6 +115,54 @@ def test_what_looks_like_a_key_is_not_written(tmp_path: Path, secret: str) -> No
     audit.close()
     (entry,) = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text(encoding="utf-8").splitlines()]
     assert entry["target"] == "deploy --with *** now"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git clone https://hunter2@example.com/x", "git clone https://me:hunter2@example.com/x",
+        "curl -H 'X-Api-Key: hunter2' x", "curl '--header=Authorization: token hunter2' x", "curl -u me:hunter2 x",
+        "curl -d '{\"password\": \"hunter2\"}' x", "tool --client-secret hunter2", "tool --api-key=hunter2",
+        "AWS_SECRET_ACCESS_KEY=hunter2 tool", "tool --password 'hunter2'",
+    ],
+)  # fmt: skip
+def test_what_is_named_as_a_key_is_not_written(tmp_path: Path, line: str) -> None:
+    audit = Audit(tmp_path / "audit.jsonl", [])
+    assert audit.write("a", "run", line, "ok", 0.1)
+    audit.close()
+    text = (tmp_path / "audit.jsonl").read_text(encoding="utf-8")
+    assert "hunter2" not in text
+    assert "***" in text
+
+
+@pytest.mark.parametrize(
+    "line", ["pytest tests/test_token.py::test_key", "grep token src/key.py", "git log --author me", "cat keys.txt"]
+)
+def test_the_rest_of_a_command_is_written(tmp_path: Path, line: str) -> None:
+    audit = Audit(tmp_path / "audit.jsonl", [])
+    assert audit.write("a", "run", line, "ok", 0.1)
+    audit.close()
+    assert line in (tmp_path / "audit.jsonl").read_text(encoding="utf-8")
+
+
+def test_the_api_key_is_known_in_quotes_as_well(tmp_path: Path) -> None:
+    key = "it's-the-key-of-this-agent"
+    audit = Audit(tmp_path / "audit.jsonl", [key])
+    assert audit.write("a", "run", shlex.join(["echo", f"-{key}-"]), "ok", 0.1)
+    audit.close()
+    assert "of-this-agent" not in (tmp_path / "audit.jsonl").read_text(encoding="utf-8")
+
+
+def test_cheap_refusals_do_not_push_the_rest_out(tmp_path: Path) -> None:
+    audit = Audit(tmp_path / "audit.jsonl", [], lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    for _ in range(CHEAP_PER_MINUTE + 1000):
+        assert audit.write("a", "list_dir", ".", "rate_limited", 0.1)
+    assert audit.write("b", "run", "ls", "ok", 0.1)
+    assert audit.write("b", "run", "ls", "ok", 0.1)
+    audit.close()
+    written = entries(tmp_path)
+    assert len(written) == CHEAP_PER_MINUTE + 2
+    assert [entry.get("left_out") for entry in written[-3:]] == [None, 1000, None]
 
 
 def test_a_log_that_cannot_be_written_is_said_at_start(tmp_path: Path) -> None:

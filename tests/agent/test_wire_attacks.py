@@ -474,6 +474,7 @@ def test_handing_out_the_method_a_hundred_thousand_times_costs_no_memory(agent: 
         ("read_file", b'{"user":"a","args":{"path":["a"]}}', "bad_request"),
         ("read_file", b'{"user":"a","args":{}}', "bad_request"),
         ("run", b'{"user":"a","args":{"argv":["ls"],"approved":true}}', "bad_request"),
+        ("changes", b'{"user":"a","args":{"wait_s":1' + b"0" * 400 + b"}}", "bad_request"),
     ],
 )
 def test_wrong_calls_are_answered_with_their_error(agent: AgentProcess, name: str, payload: bytes, code: str) -> None:
