@@ -107,14 +107,19 @@ class History:
     async def _keep(self, channel: int, user: int, exchange: Exchange) -> None:
         sql = "INSERT INTO exchange (channel, user, question, answer, interrupted) VALUES (?, ?, ?, ?, ?)"
 
+        # Half characters, which JSON lets through, are no text for SQLite.
+        question, answer = (text.encode("utf-8", "replace").decode() for text in (exchange.question, exchange.answer))
+
         def insert(db: sqlite3.Connection) -> None:
-            db.execute(sql, (channel, user, exchange.question, exchange.answer, exchange.interrupted))
+            db.execute(sql, (channel, user, question, answer, exchange.interrupted))
             db.execute(TRIM, {"channel": channel, "user": user, "kept": KEPT})
 
         try:
             await self._run(insert)
         except DiskError as error:
             log.warning("an answer was not kept: %s", error)
+        except Exception:
+            log.exception("a defect while an answer was kept")
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         """None when nothing is kept."""

@@ -46,7 +46,7 @@ def test_a_conversation_survives_and_is_of_one_user_in_one_channel(tmp_path: Pat
         assert await history.problem() == ""
         for n in range(3):
             history.keep(1, 2, Exchange(f"question {n}", f"answer {n} \N{CRAB}", n == 1))
-        history.keep(1, 3, Exchange("other user", "x", False))
+        history.keep(1, 3, Exchange("other user \ud800", "x\0", False))
         history.keep(4, 2, Exchange("other channel", "x", False))
 
     async def later(history: History) -> None:
@@ -56,6 +56,7 @@ def test_a_conversation_survives_and_is_of_one_user_in_one_channel(tmp_path: Pat
             Exchange("question 2", "answer 2 \N{CRAB}", False),
         ]
         assert await history.count(1, 2) == 3
+        assert await history.recall(1, 3) == [Exchange("other user ?", "x\0", False)]
 
     with_history(path, talk)
     with_history(path, later)
