@@ -18,6 +18,7 @@ from bot.chat.bridging import Context, command, option
 from bot.chat.download import download
 from bot.chat.marks import State
 from bot.chat.outlet import DiscordOutlet, Marker
+from bot.chat.rendering import split
 from bot.chat.text import TextDesk
 from bot.config import DiscordSettings
 
@@ -193,7 +194,8 @@ class TextCommands(commands.Cog):
             f"`{PREFIX}{each.name}{' ' + each.usage if each.usage else ''}` {each.description}."
             for each in self._bot.walk_bridge_commands()
         ]
-        await ctx.respond("\n".join([*sorted(lines), "Each works with `/` as well."]))
+        for part in split("\n".join([*sorted(lines), "Each works with `/` as well."])):
+            await ctx.respond(part)
 
 
 def duration(seconds: float) -> str:
