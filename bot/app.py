@@ -43,7 +43,7 @@ async def run(settings: Settings) -> int:
             "DISCORD_TOKEN is not set, so there is no Discord bot to start. Put the token into .env, "
             "or talk without Discord: python -m bot talk"
         )
-    from bot.chat.client import Spoken, run_discord
+    from bot.chat.client import Spoken, Tools, run_discord
 
     console = make_console()
     catalogue = await checked(settings)
@@ -69,7 +69,7 @@ async def run(settings: Settings) -> int:
             conversation = SpokenConversation(settings, voice, make, voice_names(catalogue))
         spoken = Spoken(conversation, instead, gate)
         brain, model = partial(make_brain, settings, llm), engines.infos[0].name
-        await run_discord(settings, brain, say, model=model, spoken=spoken, agent=agent)
+        await run_discord(settings, brain, say, model=model, spoken=spoken, tools=Tools(agent))
     return 0
 
 

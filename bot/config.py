@@ -84,6 +84,8 @@ class DiscordSettings:
     """Discord ids of those who may talk to the bot; empty for the owner of the server."""
     voice_idle_s: float = 900.0
     """The bot leaves a voice channel in which nobody has said anything for so long."""
+    history: Path | None = None
+    """The file that keeps conversations; None keeps them in memory alone."""
     runners: frozenset[int] = frozenset()
     """Ids of users and roles that may ask for commands to be run; empty for the owner of the server."""
     approvers: frozenset[int] = frozenset()
@@ -161,6 +163,12 @@ class _Reader:
             raise self._refuse(name, "a file or folder that exists")
         return path
 
+    def file_to_write(self, name: str, default: str) -> Path | None:
+        """Need not exist; None for "off"."""
+        value = self.text(name, default)
+        path = Path(value).expanduser()
+        return None if value.lower() == "off" else path if path.is_absolute() else PROJECT / path
+
     def _refuse(self, name: str, allowed: str) -> ConfigError:
         value = "***" if name in SECRETS else repr(self._values.get(name, ""))
         return ConfigError(f"{name} is {value}, but must be {allowed}. Correct it in .env or in the environment.")
@@ -236,6 +244,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
             allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
             voice_idle_s=60 * read.number("DISCORD_VOICE_IDLE_MIN", 15, 0.05, 1440),
+            history=read.file_to_write("DISCORD_HISTORY", "logs/conversations.db"),
             runners=read.ids("DISCORD_RUNNERS"),
             approvers=read.ids("DISCORD_APPROVERS"),
         ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from bot.config import Settings
 from bot.errors import UnavailableFeature
-from bot.events import EngineInfo
+from bot.events import EngineInfo, Exchange
 from bot.llm.brain import ConversationBrain
 from bot.llm.gguf import Sampling
 from bot.llm.local import LocalLlm
@@ -68,9 +68,11 @@ def make_llm(settings: Settings, catalogue: Catalogue) -> Llm:
     )
 
 
-def make_brain(settings: Settings, llm: Llm) -> Brain:
-    """A new conversation with a loaded model."""
-    return ConversationBrain(llm, context=settings.llm.context, max_tokens=settings.llm.max_tokens)
+def make_brain(settings: Settings, llm: Llm, past: Sequence[Exchange] = ()) -> Brain:
+    """A conversation with a loaded model; `past` is what was said in it before."""
+    brain = ConversationBrain(llm, context=settings.llm.context, max_tokens=settings.llm.max_tokens)
+    brain.recall(past)
+    return brain
 
 
 def make_voice(settings: Settings, catalogue: Catalogue) -> Voice:

@@ -106,6 +106,16 @@ class SpeechClip:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and what was read or heard of its answer."""
+
+    question: str
+    answer: str
+    interrupted: bool
+    """Whether the answer was cut short."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     role: str
     """"system", "user" or "assistant"."""

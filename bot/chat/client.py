@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bot.chat.approvals import APPROVAL_S
+from bot.chat.history import History
+from bot.chat.remembered import RememberedBrain
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
 from bot.config import DiscordSettings, Settings
 from bot.errors import ConfigError, DiscordError, MissingPackage
+from bot.events import Exchange
 from bot.ports import Brain, Conversation, ToolAgent
 
 if TYPE_CHECKING:
@@ -58,21 +62,33 @@ class Spoken:
 TEXT_ONLY = Spoken()
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the bot can do through the tool agent."""
+
+    agent: ToolAgent | None = None
+    """Without one, the commands that need it say how to set it up."""
+    approval_s: float = APPROVAL_S
+    """How long a request for approval lives."""
+
+
+NO_TOOLS = Tools()
+
+
 async def run_discord(
     settings: Settings,
-    make_brain: Callable[[], Brain],
+    make_brain: Callable[[Sequence[Exchange]], Brain],
     ready: Callable[[str], None],
     *,
     model: str = "",
     spoken: Spoken = TEXT_ONLY,
-    agent: ToolAgent | None = None,
-    approval_s: float = APPROVAL_S,
+    tools: Tools = NO_TOOLS,
 ) -> None:
     """Returns after SIGINT or SIGTERM. `ready` gets one line for people at the first log-in; `model` is named in
-    `!status`; without an `agent` the commands that need one say how to set it up. Raises DiscordError, ConfigError,
-    MissingPackage."""
+    `!status`. Raises DiscordError, ConfigError, MissingPackage."""
     try:
         from bot.chat.commands import SidetoneBot
+        from bot.chat.history_commands import HistoryCommands
         from bot.chat.outlet import Marker
         from bot.chat.tool_desk import ToolDesk
     except ImportError as error:
@@ -84,19 +100,24 @@ async def run_discord(
     stop = asyncio.Event()
     failure: DiscordError | None = None
     async with asyncio.TaskGroup() as tasks:
-        desk = TextDesk(make_brain, tasks, spoken.gate)
+        history = History(settings.discord.history, tasks)
+        desk = TextDesk(partial(RememberedBrain, make_brain, history), tasks, spoken.gate)
         calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s)
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
-        tools = ToolDesk(bot, agent, settings.discord, tasks, approval_s)
+        bot.add_cog(HistoryCommands(desk, history))
+        runs = ToolDesk(bot, tools.agent, settings.discord, tasks, tools.approval_s)
         try:
             with _stopping_signals(stop):
+                if problem := await history.problem():
+                    ready(problem)
                 failure = await _serve(bot, settings.discord.token, ready, stop, tasks)
                 await calls.close()
-                await asyncio.gather(desk.close(ANSWERS_LIMIT_S), tools.close(ANSWERS_LIMIT_S))
+                await asyncio.gather(desk.close(ANSWERS_LIMIT_S), runs.close(ANSWERS_LIMIT_S))
                 await marker.close(MARKS_LIMIT_S)
         finally:
             await _close(bot)
+            await history.close()
     if failure is not None:
         raise failure
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import discord
 from discord.ext import bridge, commands
 
 from bot.chat.access import refusal
+from bot.chat.attached import Attached, Question, with_files
 from bot.chat.bridging import Context, command, option
+from bot.chat.download import download
 from bot.chat.marks import State
 from bot.chat.outlet import DiscordOutlet, Marker
+from bot.chat.rendering import split
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
 from bot.chat.voice_commands import VoiceCommands
@@ -85,16 +90,26 @@ class SidetoneBot(bridge.Bot):
         for mention in (f"<@{self.user.id}>", f"<@!{self.user.id}>"):
             question = question.replace(mention, "")
         answer = self.refusal(message.author, message.guild)
-        if not answer and not question.strip():
-            answer = "Write your question beside the mention; `!help` lists the commands."
         mark = self.marker.of(message)
+        if not answer:
+            asked = await self.with_files(question, message.attachments)
+            if asked.notes:
+                await message.reply("\n".join(asked.notes))
+            question = asked.text
+            if not question:
+                answer = "Write your question beside the mention; `!help` lists the commands."
         if answer:
             mark.set(State.REFUSED)
         else:
             outlet = DiscordOutlet(message.reply, message.channel.send)
-            answer = self._desk.ask(message.channel.id, message.author.id, question.strip(), outlet, mark)
+            answer = self._desk.ask(message.channel.id, message.author.id, question, outlet, mark)
         if answer:
             await message.reply(answer)
+
+    async def with_files(self, question: str, files: Sequence[discord.Attachment]) -> Question:
+        """The question, with the texts that were attached to it."""
+        fetch = partial(download, proxy=self.http.proxy, auth=self.http.proxy_auth)
+        return await with_files(question, [Attached(each.filename, each.url, each.size) for each in files], fetch)
 
     async def on_error(self, event_method: str, *args: Any, **kwargs: Any) -> None:
         """Comes inside the `except` of py-cord."""
@@ -141,13 +156,26 @@ class TextCommands(commands.Cog):
 
     @command(description="Asks a question; reply to the answer or mention me to go on", usage="QUESTION")
     @option("question", str, description="What you want to know")
-    async def ask(self, ctx: Context, *, question: str) -> None:
+    @option("file", discord.Attachment, description="A text file that belongs to it", required=False)
+    async def ask(self, ctx: Context, *, question: str = "", file: discord.Attachment | None = None) -> None:
         if isinstance(ctx, bridge.BridgeApplicationContext):
             channel, outlet, message = ctx.channel_id or 0, DiscordOutlet(ctx.respond, ctx.respond), None
+            files = [file] if file else []
+            if files:
+                # Fetching may take longer than the 3 s that Discord gives.
+                await ctx.defer()
         else:
             channel, outlet, message = ctx.message.channel.id, DiscordOutlet(ctx.respond, ctx.send), ctx.message
+            files = ctx.message.attachments
         mark = self._bot.marker.of(message)
-        refused = self._desk.ask(channel, ctx.author.id, question, outlet, mark)
+        asked = await self._bot.with_files(question, files)
+        if asked.notes:
+            await ctx.respond("\n".join(asked.notes))
+        refused = "" if asked.text else NOTHING_GIVEN["ask"]
+        if refused:
+            mark.set(State.REFUSED)
+        else:
+            refused = self._desk.ask(channel, ctx.author.id, asked.text, outlet, mark)
         if refused:
             await ctx.respond(refused, ephemeral=True)
 
@@ -169,7 +197,8 @@ class TextCommands(commands.Cog):
             f"`{PREFIX}{each.name}{' ' + each.usage if each.usage else ''}` {each.description}."
             for each in self._bot.walk_bridge_commands()
         ]
-        await ctx.respond("\n".join([*sorted(lines), "Each works with `/` as well."]))
+        for part in split("\n".join([*sorted(lines), "Each works with `/` as well."])):
+            await ctx.respond(part)
 
 
 def duration(seconds: float) -> str:

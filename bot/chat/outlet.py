@@ -91,10 +91,14 @@ class _MessageMark:
                 with translated():
                     await self._message.add_reaction(wanted)
                     self._shown = wanted
-                    if before is not None:
-                        await self._message.remove_reaction(before, self._message.guild.me)  # type: ignore[union-attr]
+                    me = self._message.guild.me if self._message.guild else getattr(self._message.channel, "me", None)
+                    if before is not None and me is not None:
+                        await self._message.remove_reaction(before, me)
             except DiscordError as error:
                 log.info("a reaction was not set: %s", error)
+            except Exception:
+                # It is decoration: the bot must not end for it.
+                log.exception("a defect in a reaction")
 
 
 def _attached(file: str, name: str) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class RunDesk:
                 lasting = error.reason not in ("unreachable", "deadline", "rate_limited")
                 if lasting or loop.time() - answered > PATIENCE_S:
                     raise
-                live.show(progress(job, terminal, loop.time() - began, str(error)))
+                live.show(progress(job, terminal, loop.time() - began, failure(error)))
                 await asyncio.sleep(error.retry_after_s or 1.0)
                 continue
             answered, offset = loop.time(), piece.next_offset
@@ -199,7 +199,7 @@ async def _shielded(live: LiveMessage) -> str:
 async def _say(outlet: Outlet, text: str) -> None:
     try:
         await outlet.post(text)
-    except DiscordError as error:
+    except Exception as error:
         log.warning("a sentence could not be shown: %s", error)
 
 
@@ -230,7 +230,7 @@ def verdict(decision: Decision) -> str:
 def progress(job: Job, terminal: Terminal, seconds: float, note: str = "") -> str:
     waits = "Waiting for its turn" if job.state == "queued" and not terminal.end(1) else "Running"
     line = f"{waits}: {inline(job.command, 200)} (`!kill {job.job_id}` ends it; {seconds:.0f} s)"
-    return _with_output(line, terminal, f"{note[:300]}" if note else "")
+    return _with_output(line, terminal, note[:300])
 
 
 def report(job: Job, terminal: Terminal, failed: str) -> tuple[str, str, str]:

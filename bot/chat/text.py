@@ -199,7 +199,7 @@ class TextDesk:
     """Takes questions: finds the conversation, refuses a second question while one is being answered."""
 
     def __init__(
-        self, make_brain: Callable[[], Brain], tasks: asyncio.TaskGroup, model: asyncio.Lock | None = None
+        self, make_brain: Callable[[int, int], Brain], tasks: asyncio.TaskGroup, model: asyncio.Lock | None = None
     ) -> None:
         """`model` is held while it answers."""
         self._make_brain = make_brain
@@ -237,6 +237,14 @@ class TextDesk:
         task.add_done_callback(self._running.discard)
         return ""
 
+    def forget(self, channel: int, user: int) -> str:
+        """The conversation begins anew. Returns why not, as a sentence, or nothing."""
+        conversation = self._conversations.get((channel, user))
+        if conversation is not None and conversation.answer is not None:
+            return BUSY
+        self._conversations.pop((channel, user), None)
+        return ""
+
     async def close(self, limit_s: float) -> None:
         """Takes no more questions; every answer being written shows what there is, as far as `limit_s` allows."""
         self._closing = True
@@ -261,6 +269,6 @@ class TextDesk:
             idle = [known for known, each in self._conversations.items() if each.answer is None]
             for known in idle[: max(0, len(self._conversations) - MAX_CONVERSATIONS + 1)]:
                 del self._conversations[known]
-            self._conversations[key] = _Conversation(self._make_brain())
+            self._conversations[key] = _Conversation(self._make_brain(*key))
         self._conversations.move_to_end(key)
         return self._conversations[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from bot.events import Message, Usage
+from bot.events import Exchange, Message, Usage
 from bot.llm.history import Conversation
 from bot.llm.prompt import OPENING
 from bot.ports import Llm
@@ -30,6 +30,12 @@ class ConversationBrain:
 
     def answered(self, text: str, *, interrupted: bool = False) -> None:
         self._history.answered(text, interrupted=interrupted)
+
+    def recall(self, past: Sequence[Exchange]) -> None:
+        """What was said in this conversation before, oldest first."""
+        for each in past:
+            self._history.ask(each.question)
+            self._history.answered(each.answer, interrupted=each.interrupted)
 
     async def warm(self) -> None:
         await self._llm.warm(self._history.messages)

@@ -30,6 +30,7 @@ class BotProcess:
             "DISCORD_TOKEN": world.TOKEN,
             "DISCORD_PROXY": f"http://127.0.0.1:{loopback.proxy_port}",
             "SSL_CERT_FILE": str(loopback.authority.root),
+            "DISCORD_HISTORY": "off",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
         }

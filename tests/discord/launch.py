@@ -1,20 +1,20 @@
-"""Starts the real bot of `bot.chat` with a scripted model: `python -m tests.discord.launch [--voice] [SECONDS]`.
+"""Starts the real bot of `bot.chat` with a scripted model: `python -m tests.discord.launch`.
 
 Settings come from the environment, as for the product. `--voice`: with a scripted conversation behind `!direct`.
-SECONDS: the life of a request for approval."""
+`--approval=SECONDS`: what a request for approval lives."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from bot import config, log
 from bot.chat.approvals import APPROVAL_S
-from bot.chat.client import TEXT_ONLY, Spoken, run_discord
+from bot.chat.client import TEXT_ONLY, Spoken, Tools, run_discord
 from bot.errors import SidetoneError, StageError
-from bot.events import Usage
+from bot.events import Exchange, Usage
 from bot.ports import Brain, ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
@@ -25,9 +25,9 @@ from tests.discord.spoken import ScriptedConversation
 class ScriptedBrain:
     """Its answer is decided by the first word of the question."""
 
-    def __init__(self) -> None:
-        self._questions: list[str] = []
-        self._answers: list[str] = []
+    def __init__(self, past: Sequence[Exchange]) -> None:
+        self._questions = [each.question for each in past]
+        self._answers = [each.answer for each in past]
 
     async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
         self._questions.append(question)
@@ -75,8 +75,8 @@ class ScriptedBrain:
         return
 
 
-def make_brain() -> Brain:
-    return ScriptedBrain()
+def make_brain(past: Sequence[Exchange]) -> Brain:
+    return ScriptedBrain(past)
 
 
 def say(text: str) -> None:
@@ -88,11 +88,9 @@ async def main() -> None:
     client = AgentClient(settings.agent) if settings.agent.api_key else None
     agent: ToolAgent | None = AgentHands(client) if client else None
     spoken = Spoken(ScriptedConversation(say)) if "--voice" in sys.argv else TEXT_ONLY
-    numbers = [float(each) for each in sys.argv[1:] if not each.startswith("-")]
-    lifetime_s = numbers[0] if numbers else APPROVAL_S
-    await run_discord(
-        settings, make_brain, say, model="a script", spoken=spoken, agent=agent, approval_s=lifetime_s
-    )
+    lifetime_s = next((float(each[11:]) for each in sys.argv if each.startswith("--approval=")), APPROVAL_S)
+    tools = Tools(agent, lifetime_s)
+    await run_discord(settings, make_brain, say, model="a script", spoken=spoken, tools=tools)
     if client:
         await client.close()
     left = asyncio.all_tasks() - {asyncio.current_task()}

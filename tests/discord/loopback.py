@@ -19,6 +19,7 @@ from tests.discord.gateway import Gateway
 from tests.discord.network import VOICE_HOSTS, Authority, Proxy
 from tests.discord.rest import Rest, Shown
 from tests.discord.voice_server import VoiceServer
+from tests.discord.world import Json
 
 T = TypeVar("T")
 
@@ -54,7 +55,18 @@ class Loopback:
         self.run(self.gateway.dispatch("MESSAGE_CREATE", data))
         return str(data["id"])
 
-    def slash(self, author: int, command: str, **options: str) -> None:
+    def attach(self, name: str, content: bytes) -> Json:
+        """A file for a message or a slash command."""
+        file = world.attachment(name, content)
+        self.rest.cdn[file["id"]] = content
+        return file
+
+    def say_with(self, author: int, text: str, *files: Json) -> str:
+        data = world.message(author, text, files=list(files))
+        self.run(self.gateway.dispatch("MESSAGE_CREATE", data))
+        return str(data["id"])
+
+    def slash(self, author: int, command: str, **options: str | Json) -> None:
         self.run(
             self.gateway.dispatch("INTERACTION_CREATE", world.interaction(author, self.rest.commands[command], options))
         )

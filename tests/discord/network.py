@@ -9,7 +9,7 @@ from pathlib import Path
 import trustme
 
 VOICE_HOSTS = ("lisbon1.discord.media", "oslo2.discord.media")
-HOSTS = ("discord.com", "gateway.discord.gg", *VOICE_HOSTS)
+HOSTS = ("discord.com", "gateway.discord.gg", "cdn.discordapp.com", *VOICE_HOSTS)
 
 
 class Authority:

@@ -53,6 +53,8 @@ class Rest:
         self.reactions: list[tuple[str, str, bool]] = []
         """Message, emoji and whether it was added or removed, in order."""
         self.typing = 0
+        self.cdn: dict[str, bytes] = {}
+        """Contents of attached files by their id."""
         self._originals: dict[str, Shown] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -72,6 +74,7 @@ class Rest:
             web.put(f"{message}/{{message}}/reactions/{{emoji}}/@me", self._react),
             web.delete(f"{message}/{{message}}/reactions/{{emoji}}/{{user}}", self._react),
             web.post(f"{API}/interactions/{{id}}/{{token}}/callback", self._callback),
+            web.get("/attachments/{channel}/{id}/file", self._file),
             web.post(webhook, self._post),
             web.patch(f"{webhook}/messages/{{message}}", self._patch),
         ]
@@ -119,6 +122,10 @@ class Rest:
     async def _react(self, request: web.Request) -> web.Response:
         self.reactions.append((request.match_info["message"], request.match_info["emoji"], request.method == "PUT"))
         return web.Response(status=204)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        content = self.cdn.get(request.match_info["id"])
+        return web.Response(status=404) if content is None else web.Response(body=content)
 
     def marks(self, message_id: str) -> list[str]:
         """The bot's reactions that a message has."""

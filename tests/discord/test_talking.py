@@ -18,9 +18,9 @@ from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TO
 pytestmark = pytest.mark.slow
 
 COMMANDS = [
-    *("!ask QUESTION", "!changes", "!direct", "!find PATTERN", "!help", "!jobs", "!kill ID", "!mute"),
-    *("!read PATH[:LINES]", "!run COMMAND", "!say TEXT", "!status", "!stop", "!unmute", "!unwatch DIR|FILE"),
-    *("!voice [NAME]", "!watch DIR|FILE", "!watches"),
+    *("!ask QUESTION", "!changes", "!clear", "!direct", "!find PATTERN", "!help", "!history", "!jobs", "!kill ID"),
+    *("!mute", "!read PATH[:LINES]", "!run COMMAND", "!say TEXT", "!status", "!stop", "!unmute"),
+    *("!unwatch DIR|FILE", "!voice [NAME]", "!watch DIR|FILE", "!watches"),
 ]
 EDIT_GAP_S = 0.98
 """One second, less what a clock and a loaded machine take from it between bot and server."""
@@ -183,6 +183,35 @@ def test_the_message_is_marked(loopback: Loopback, bot: BotProcess) -> None:
         loopback.wait(question, lambda message=message, mark=mark: loopback.rest.marks(message) == [mark])
     stranger = loopback.say(STRANGER, "!status")
     loopback.wait("the refusal", lambda: loopback.rest.marks(stranger) == [refused])
+
+
+def test_attached_texts_are_read_and_the_rest_is_named(loopback: Loopback, bot: BotProcess) -> None:
+    code = loopback.attach("app.py", b"print('from the file')\n")
+    picture = loopback.attach("cat.png", b"\x89PNG\r\n\x1a\n")
+    latin = loopback.attach("latin.txt", "größe".encode("latin-1"))
+    large = loopback.attach("large.log", b"x" * 300_000)
+    binary = loopback.attach("core", b"\x7fELF\0\0")
+    gone = loopback.attach("gone.txt", b"gone")
+    del loopback.rest.cdn[gone["id"]]
+    before = len(loopback.messages)
+    loopback.say_with(OWNER, "!ask What is this?", code, picture, latin, large, binary)
+    loopback.wait_for_text("What is this?\n\nFile app.py:\n```py\nprint('from the file')\n```", after=before)
+    notes = loopback.messages[before].text.splitlines()
+    assert notes == [
+        "`cat.png` is a picture; I cannot see pictures in this version.",
+        "`latin.txt` is no UTF-8 text (byte 3 is wrong); save it as UTF-8.",
+        "`large.log` has 300.0 KB; I read text files of up to 200.0 KB.",
+        "`core` is not a text file, so I did not read it.",
+    ]
+    before = len(loopback.messages)
+    loopback.slash(OWNER, "ask", question="By slash?", file=loopback.attach("n.md", b"# Note\n"))
+    loopback.wait_for_text("By slash?\n\nFile n.md:\n```md\n# Note\n```", after=before)
+    loopback.say_with(OWNER, f"<@{BOT}>", loopback.attach("o.md", b"only a file"))
+    loopback.wait_for_text("File o.md:", after=before)
+    before = len(loopback.messages)
+    loopback.say_with(OWNER, "!ask", gone)
+    loopback.wait_for_text("`gone.txt` was not read: Discord did not give it (HTTP 404)", after=before)
+    loopback.wait_for_text("There is no question.", after=before)
 
 
 def test_nobody_is_pinged(loopback: Loopback, bot: BotProcess) -> None:

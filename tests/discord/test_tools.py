@@ -51,7 +51,7 @@ def settings(agent: AgentProcess) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def bot(loopback: Loopback, agent: AgentProcess) -> Iterator[BotProcess]:
-    process = log_in(loopback, *LAUNCH, str(LIFETIME_S), **settings(agent))
+    process = log_in(loopback, *LAUNCH, f"--approval={LIFETIME_S}", **settings(agent))
     yield process
     try:
         assert process.running
@@ -231,7 +231,7 @@ def test_a_running_command_can_be_ended(loopback: Loopback, bot: BotProcess, for
     job = job.rstrip("`")
     answer(loopback, form, "jobs", "", f"`{job}` has been running for")
     answer(loopback, form, "kill", job, f"`{job}` was ended by `!kill`")
-    loopback.wait_for_text("Was ended by `!kill`; exit code 143", after=before)
+    loopback.wait_for_text("Was ended by `!kill`; exit code 1", after=before)
     answer(loopback, form, "kill", "nonsense", "There is no such job")
 
 

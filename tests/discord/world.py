@@ -163,7 +163,9 @@ def guild() -> Json:
     }
 
 
-def message(author: int, text: str, channel_id: int = CHANNEL, *, reply_to: Json | None = None) -> Json:
+def message(
+    author: int, text: str, channel_id: int = CHANNEL, *, reply_to: Json | None = None, files: list[Json] | None = None
+) -> Json:
     """As the gateway sends it to a bot that may read messages."""
     mentioned = [each for each in NAMES if f"<@{each}>" in text]
     found: Json = {
@@ -179,7 +181,7 @@ def message(author: int, text: str, channel_id: int = CHANNEL, *, reply_to: Json
         "mention_everyone": False,
         "mentions": [{**user(each), "member": member(each, with_user=False)} for each in mentioned],
         "mention_roles": [],
-        "attachments": [],
+        "attachments": files or [],
         "embeds": [],
         "pinned": False,
         "type": 0,
@@ -192,6 +194,13 @@ def message(author: int, text: str, channel_id: int = CHANNEL, *, reply_to: Json
     return found
 
 
+def attachment(name: str, content: bytes) -> Json:
+    """A file that somebody has put to Discord."""
+    number = str(snowflake())
+    url = f"https://cdn.discordapp.com/attachments/{CHANNEL}/{number}/file?ex=1"
+    return {"id": number, "filename": name, "size": len(content), "url": url, "proxy_url": url}
+
+
 def click(author: int, message_raw: Json, custom_id: str) -> Json:
     """A click on a button of one of the bot's messages."""
     base = interaction(author, {"id": "0", "name": ""}, {}, int(message_raw["channel_id"]))
@@ -201,14 +210,26 @@ def click(author: int, message_raw: Json, custom_id: str) -> Json:
 
 def interaction(author: int, command: Json, options: Json, channel_id: int = CHANNEL) -> Json:
     """A slash command; `command` is what the bot had registered."""
-    given = [{"name": name, "type": 3, "value": value} for name, value in options.items()]
+    given = [
+        {"name": name, "type": 11, "value": value["id"]}
+        if isinstance(value, dict)
+        else {"name": name, "type": 3, "value": value}
+        for name, value in options.items()
+    ]
+    files = {value["id"]: value for value in options.values() if isinstance(value, dict)}
     return {
         "id": str(snowflake()),
         "application_id": str(APPLICATION),
         "type": 2,
         "token": f"interaction-{snowflake()}",
         "version": 1,
-        "data": {"id": command["id"], "name": command["name"], "type": 1, "options": given},
+        "data": {
+            "id": command["id"],
+            "name": command["name"],
+            "type": 1,
+            "options": given,
+            "resolved": {"attachments": files},
+        },
         "guild_id": str(GUILD),
         "channel_id": str(channel_id),
         "channel": channel(channel_id),

@@ -132,7 +132,7 @@ def test_failures_are_sentences() -> None:
 def test_one_answer_at_a_time_per_conversation() -> None:
     brains: list[FakeBrain] = []
 
-    def make_brain() -> Brain:
+    def make_brain(channel: int, user: int) -> Brain:
         brains.append(FakeBrain([TALE, "second"]))
         return brains[-1]
 
@@ -157,7 +157,7 @@ def test_a_question_while_the_last_words_are_on_their_way_is_not_refused() -> No
 
     async def scenario() -> None:
         async with asyncio.TaskGroup() as tasks:
-            desk = TextDesk(lambda: brain, tasks)
+            desk = TextDesk(lambda channel, user: brain, tasks)
             desk.ask(1, 1, "a", slow)
             await asyncio.sleep(2.0)
             assert desk.ask(1, 1, "b", second) == ""
@@ -188,7 +188,7 @@ def test_conversations_take_turns_at_the_model() -> None:
 
     async def scenario() -> None:
         async with asyncio.TaskGroup() as tasks:
-            desk = TextDesk(lambda: Takeover([TALE]), tasks)
+            desk = TextDesk(lambda channel, user: Takeover([TALE]), tasks)
             desk.ask(1, 1, "?", first)
             await asyncio.sleep(0.5)
             desk.ask(1, 2, "?", second)
@@ -214,7 +214,7 @@ def test_an_answer_that_the_model_cut_says_so() -> None:
 def test_only_idle_conversations_are_forgotten() -> None:
     async def scenario() -> None:
         async with asyncio.TaskGroup() as tasks:
-            desk = TextDesk(lambda: FakeBrain(["short"]), tasks)
+            desk = TextDesk(lambda channel, user: FakeBrain(["short"]), tasks)
             for user in range(chat.MAX_CONVERSATIONS + 5):
                 desk.ask(1, user, "?", FakeOutlet())
             assert desk.conversations == chat.MAX_CONVERSATIONS + 5
@@ -231,7 +231,7 @@ def test_closing_shows_what_there_is() -> None:
     async def scenario() -> float:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
-            desk = TextDesk(lambda: FakeBrain([TALE]), tasks)
+            desk = TextDesk(lambda channel, user: FakeBrain([TALE]), tasks)
             desk.ask(1, 1, "?", started)
             desk.ask(1, 2, "?", stuck)
             await asyncio.sleep(1.0)

@@ -1,0 +1,52 @@
+"""A conversation that goes on where it was before the last restart. Knows no py-cord."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from bot.chat.history import History
+from bot.errors import DiskError
+from bot.events import Exchange, Usage
+from bot.ports import Brain
+
+log = logging.getLogger(__name__)
+
+
+class RememberedBrain:
+    """A Brain that is made with its first question, from what is on disk, and puts there what is said."""
+
+    def __init__(
+        self, make_brain: Callable[[Sequence[Exchange]], Brain], history: History, channel: int, user: int
+    ) -> None:
+        self._make_brain = make_brain
+        self._history = history
+        self._key = (channel, user)
+        self._brain: Brain | None = None
+        self._question = ""
+
+    async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+        if self._brain is None:
+            self._brain = self._make_brain(await self._recalled())
+        self._question = question
+        async with aclosing(self._brain.reply(question)) as items:
+            async for item in items:
+                yield item
+
+    def answered(self, text: str, *, interrupted: bool = False) -> None:
+        if self._brain is not None and self._question:
+            self._brain.answered(text, interrupted=interrupted)
+            self._history.keep(*self._key, Exchange(self._question, text, interrupted))
+            self._question = ""
+
+    async def warm(self) -> None:
+        if self._brain is not None:
+            await self._brain.warm()
+
+    async def _recalled(self) -> Sequence[Exchange]:
+        try:
+            return await self._history.recall(*self._key)
+        except DiskError as error:
+            log.warning("a conversation begins anew: %s", error)
+            return ()
