@@ -104,11 +104,17 @@ class SpokenConversation:
 
     async def say(self, text: str) -> None:
         live = self._live
-        if live is None or live.saying:
+        if live is None:
+            raise UnavailableFeature("There is no spoken conversation at the moment. Try again when I am listening.")
+        if live.saying:
             raise UnavailableFeature("I am saying something already. Wait for the end of it, then try again.")
-        async with asyncio.TaskGroup() as tasks:
-            live.saying = tasks.create_task(self._say(live, text))
-            live.saying.add_done_callback(lambda _: setattr(live, "saying", None))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                live.saying = tasks.create_task(self._say(live, text))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        finally:
+            live.saying = None
 
     async def _say(self, live: _Live, text: str) -> None:
         await live.session.wait_at_rest()

@@ -25,6 +25,7 @@ os.chdir(ROOT)
 from bench_common import machine, percentile, write_json  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from bot.chat.text import THINKING, WAITING  # noqa: E402
 from bot.console import make_console  # noqa: E402
 from tests.audio.pulse import PulseDaemon  # noqa: E402
 from tests.discord.conftest import LAUNCH, BotProcess, log_in  # noqa: E402
@@ -39,6 +40,8 @@ LONG = (
     "So you can add logging, caching or checks to many functions without touching what they do. "
 )
 QUESTION = "Explain in ten sentences what a decorator is in Python."
+
+NOTHING_YET = ("", THINKING, WAITING)
 
 Row = dict[str, Any]
 
@@ -112,7 +115,7 @@ def gaps(loopback: Loopback) -> Row:
 
     def over() -> bool:
         # On few cores the next sentence can take longer than the one before lasts.
-        return time.monotonic() - audible(loopback, since)[-1].at > 10
+        return time.monotonic() - audible(loopback, since)[-1].at > 15
 
     loopback.wait("the end of what is said", over, 120)
     heard = audible(loopback, since)
@@ -129,7 +132,7 @@ def with_models(loopback: Loopback, pulse: PulseDaemon, n: int) -> list[Row]:
         rows.append(row("!status to its answer", status))
         asked = []
         for _ in range(n):
-            asked.append(visible(loopback, "!ask What is git?", lambda text: bool(text) and not text.startswith("*")))
+            asked.append(visible(loopback, "!ask What is git?", lambda text: text not in NOTHING_YET))
             rest(loopback)
         rows.append(row("!ask to the first words", asked))
         joined = []

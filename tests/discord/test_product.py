@@ -13,7 +13,7 @@ from tests.discord.world import BOT, OWNER, TOKEN
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not list((PROJECT / "models").rglob("*.gguf")), reason="python -m bot models fetch"),
+    pytest.mark.skipif(not list((PROJECT / "models").glob("llm/*.gguf")), reason="python -m bot models fetch"),
 ]
 
 

@@ -80,7 +80,7 @@ class Ear:
         self._child.stdout.close()
 
 
-def until_silence(loopback: Loopback, since: float, gap_s: float = 2.0, limit_s: float = 60.0) -> Int16:
+def until_silence(loopback: Loopback, since: float, gap_s: float, limit_s: float = 60.0) -> Int16:
     """All that is heard from `since` on until nothing is for `gap_s`."""
 
     def over() -> bool:
@@ -103,7 +103,7 @@ def test_a_spoken_question_is_answered_aloud_and_in_writing(
     question = loopback.wait_for_text("**You:** ", 30, before)
     assert wer("How do I undo my last commit?", question.text.removeprefix("**You:** ")) <= 0.2
     answer = loopback.wait_for_text("**Sidetone:** ", 60, before)
-    pcm = until_silence(loopback, asked, gap_s=3.0)
+    pcm = until_silence(loopback, asked, gap_s=1.0)
     assert all(each.encrypted for each in audible(loopback, asked))
     written = answer.text.removeprefix("**Sidetone:** ")
     heard = transcribe(pcm, RATE)
@@ -144,7 +144,8 @@ def test_a_text_is_said_with_the_chosen_voice(loopback: Loopback, bot: BotProces
     loopback.wait_for_text("I speak as `am_michael`")
     began, text = time.monotonic(), "The build is green and all tests have passed."
     loopback.say(OWNER, f"!say {text}")
-    pcm = until_silence(loopback, began, gap_s=3.0)
+    # On a busy machine the second clause takes its time.
+    pcm = until_silence(loopback, began, gap_s=5.0)
     assert wer(text, transcribe(pcm, RATE)) <= 0.10
     loopback.say(OWNER, "!mute")
     loopback.wait_for_text("I do not listen")
@@ -159,4 +160,4 @@ def test_calls_leave_no_thread_and_no_socket_behind(loopback: Loopback, bot: Bot
         loopback.wait("that it is gone", lambda: loopback.voice.bot_channel is None)
         time.sleep(1.0)
         counts.append((bot.threads(), bot.sockets()))
-    assert counts[-1] == counts[1], counts
+    assert all(last <= second for last, second in zip(counts[-1], counts[1], strict=True)), counts
