@@ -159,7 +159,7 @@ class JobBoard:
             )
         if not has_room(self._places, self._settings.free_disk):
             free = self._settings.free_disk >> 20
-            message = f"Less than {free} MiB are free on the disk of the allowed directories or of AGENT_STATE_DIR; make room."
+            message = f"Less than {free} MiB are free where the allowed directories or AGENT_STATE_DIR lie; make room."
             raise Refusal(ErrorCode.DISK_FULL, message)
 
     def _expect_approval(self, user: str, command: Command, cwd: str, token: str | None) -> None:
