@@ -211,6 +211,18 @@ def makes_device() -> str:
     return "made a device and read from it"
 
 
+def plants_program(path: str) -> Callable[[], str]:
+    """A program that whoever runs it outside runs as the agent's user."""
+
+    def attempt() -> str:
+        with open(path, "wb") as file:
+            file.write(b"#!")
+        os.chmod(path, 0o4755)  # noqa: S103
+        return "set the set-user-id bit in an allowed directory"
+
+    return attempt
+
+
 def moves_git_away(repository: str) -> Callable[[], str]:
     def attempt() -> str:
         os.rename(f"{repository}/.git", f"{repository}/.git-away")
@@ -298,6 +310,7 @@ def _through_files(given: dict[str, Any]) -> Iterator[tuple[str, Callable[[], st
     yield "descriptors of the agent", holds_descriptors
     yield "keys in the environment", sees_keys
     yield "set-user-id programs", gains_privileges
+    yield "planting a set-user-id program", plants_program(f"{repository}/program")
     yield "making a device", makes_device
     yield "disks and memory as devices", reads("/dev/mem", "/dev/kmem", "/dev/sda", "/dev/vda", "/dev/kvm", "/dev/fuse")
     yield "writing /proc/sys", writes("/proc/sys/kernel/core_pattern")

@@ -10,6 +10,9 @@ and direnv their files. And `.env` holds keys. What holds, and what does not:
   when it ends they are set aside under another name. In between they can be seen from outside.
 - A symbolic link cannot be mounted over: what it leads to is guarded, it itself can be replaced. A repository whose
   hooks or configuration are links is read-only; a directory whose `.git` is a link is, too.
+- Editors' settings and start-up files further in (`sub/.vscode`) are read-only where they are, but a job can rename
+  `sub` and make another one. Only files with keys and repositories hold the directories above them in place, since each
+  such directory is a mount more: hundreds of them cost a command a second, and no file can be renamed across one.
 - A directory that cannot be looked into is read-only. With more than DIRECTORIES of them nothing is run at all.
 - A repository that a job makes (clone, init) is the job's own. So is what lies deeper than DEPTH, a `.env` too, and in
   directories that programs fill (PRUNED).

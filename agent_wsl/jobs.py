@@ -77,7 +77,9 @@ class JobBoard:
         self._changed = threading.Condition()
         self._shell = next((shell for shell in SHELLS if os.path.exists(shell)), SHELLS[-1])
         adopt_orphans()
-        self._supervisor = Supervisor(settings, roots.paths, self._tidy, clock)
+        # Output is kept in `state`: it must not take the room that the audit log needs, without which nothing is run.
+        self._places = (*roots.paths, state)
+        self._supervisor = Supervisor(settings, self._places, self._tidy, clock)
 
     def run(self, user: str, call: Run) -> JobStatus:
         command = command_of(call)
@@ -155,9 +157,9 @@ class JobBoard:
                 "wait for one to end, or end one.",
                 retry_after_s=5,
             )
-        if not has_room(self._roots.paths, self._settings.free_disk):
+        if not has_room(self._places, self._settings.free_disk):
             free = self._settings.free_disk >> 20
-            message = f"Less than {free} MiB are free on the disk of the allowed directories; make room first."
+            message = f"Less than {free} MiB are free where the allowed directories or AGENT_STATE_DIR lie; make room."
             raise Refusal(ErrorCode.DISK_FULL, message)
 
     def _expect_approval(self, user: str, command: Command, cwd: str, token: str | None) -> None:

@@ -116,7 +116,7 @@ class Roots:
             descriptor = self.opener.open(self.fds[root], os.fsencode(relative), PATH_ONLY)
             status = os.fstat(descriptor)
             _check_kind(path, status)
-            real = self._real_path(root, descriptor) or os.path.join(self.paths[root], relative)
+            real = self._real_path(root, descriptor)
             if self.hides(real, root):
                 raise Refusal(ErrorCode.DENIED, f"{shown(path)} may hold keys, so the agent does not read it.")
             return Opened(reopened(descriptor, READING), real, status, root)
@@ -165,13 +165,15 @@ class Roots:
                 raise Refusal(ErrorCode.DENIED, f"{shown(path)} is on a Windows drive, and a name in it {reason}.")
 
     def _real_path(self, root: int, descriptor: int) -> str:
-        """ "" when the allowed directory itself has another name by now."""
+        """Below the name by which the allowed directory is known, which may have another one by now."""
+        base = os.readlink(f"/proc/self/fd/{self.fds[root]}")
         real = os.readlink(f"/proc/self/fd/{descriptor}")
-        base = os.fspath(self.paths[root])
         if real != base and not real.startswith(base + "/"):
-            return ""
-        self._check_windows(real, root, [name for name in real[len(base) :].split("/") if name])
-        return real
+            # It was renamed between the two looks.
+            raise _replaced(self.paths[root])
+        below = real[len(base) :]
+        self._check_windows(real, root, [name for name in below.split("/") if name])
+        return f"{self.paths[root]}{below}"
 
     def _refusal(self, path: str, root: int, error: OSError) -> Refusal:
         if error.errno in (errno.ENOENT, errno.ESTALE) and not self._in_place(root):

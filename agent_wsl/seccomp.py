@@ -22,6 +22,11 @@ NAMESPACE_FLAGS = (0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_00
 WEAKENING = (0x4_0000, 0x8_0000, 0x10_0000, 0x20_0000, 0x40_0000)
 """ADDR_NO_RANDOMIZE, FDPIC_FUNCPTRS, MMAP_PAGE_ZERO, ADDR_COMPAT_LAYOUT, READ_IMPLIES_EXEC."""
 
+SET_USER_ID = 0o4000
+"""(Set-group-id is left alone: directories inherit it, and tools set it again.)"""
+MAKING = (0o100, 0o20_000_000)
+"""O_CREAT and the bit of O_TMPFILE that is its own."""
+
 REFUSED = (
     # other processes
     "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "process_madvise", "pidfd_getfd",
@@ -41,12 +46,13 @@ REFUSED = (
 )  # fmt: skip
 NUMBERS = {
     "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429,
-    "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "clone3": 435, "pidfd_getfd": 438,
-    "process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447, "statmount": 457,
-    "listmount": 458,
+    "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "clone3": 435, "openat2": 437,
+    "pidfd_getfd": 438, "process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447,
+    "fchmodat2": 452, "statmount": 457, "listmount": 458,
 }  # fmt: skip
 """The same on every architecture from 424 on; libseccomp may be older than they are."""
 OLD_CALLS = frozenset({
+    "open", "creat", "chmod", "mknod",
     "umount", "create_module", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl", "iopl", "ioperm", "lookup_dcookie",
 })  # fmt: skip
 """Not there on every architecture or in every libseccomp."""
@@ -87,7 +93,19 @@ def rules() -> Iterator[Rule]:
         yield Rule("ioctl", errno.EPERM, (Match(1, LOW, request),))
     for flag in WEAKENING:  # all bits at once only ask
         yield Rule("personality", errno.EPERM, (Match(0, 1 << 31 | flag, flag),))
+    yield from _mode_rules()
     yield from _socket_rules()
+
+
+def _mode_rules() -> Iterator[Rule]:
+    """No set-user-id programs in an allowed directory: outside, others could run them as the user of the agent."""
+    for call, index in (("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2), ("mknod", 1), ("mknodat", 2)):
+        yield Rule(call, errno.EPERM, (Match(index, SET_USER_ID, SET_USER_ID),))
+    yield Rule("creat", errno.EPERM, (Match(1, SET_USER_ID, SET_USER_ID),))
+    for call, flags in (("open", 1), ("openat", 2)):
+        for making in MAKING:  # without these flags the mode means nothing, and may be anything
+            yield Rule(call, errno.EPERM, (Match(flags, making, making), Match(flags + 1, SET_USER_ID, SET_USER_ID)))
+    yield Rule("openat2", errno.ENOSYS)  # its mode lies in memory
 
 
 def _socket_rules() -> Iterator[Rule]:

@@ -59,3 +59,13 @@ def test_no_answer_holds_the_key(agent: AgentProcess) -> None:
     assert refusal.code == "approval_needed"
     log = (agent.state / "audit.jsonl").read_text(encoding="utf-8")
     assert KEY not in log
+
+
+def test_hidden_also_while_the_allowed_directory_has_another_name(tmp_path: Path) -> None:
+    with running(tmp_path) as agent:
+        (agent.root / ".env").write_text(f"API_KEY={KEY}\n", encoding="utf-8")
+        (agent.root / "innocent.txt").symlink_to(".env")
+        away = agent.root.rename(tmp_path / "away")
+        assert agent.refused(ReadFile("innocent.txt")).code == "denied"
+        assert agent.call(ListDir(".")).path == str(agent.root)
+        away.rename(agent.root)

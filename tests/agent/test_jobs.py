@@ -233,6 +233,13 @@ def test_no_run_when_the_disk_is_full(tmp_path: Path) -> None:
         assert (refusal.code, "make room" in refusal.message) == ("disk_full", True)
 
 
+def test_room_is_wanted_where_output_is_kept_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with bench(tmp_path) as board:
+        state = board.board._state
+        monkeypatch.setattr("agent_wsl.jobs.has_room", lambda places, free: state not in places)
+        assert refused(board, Run(argv=("true",))).code == "disk_full"
+
+
 def test_a_folder_for_output_that_is_gone_ends_the_job_and_says_so(tmp_path: Path) -> None:
     with bench(tmp_path) as board:
         (tmp_path / "state").rmdir()

@@ -65,9 +65,9 @@ Program = list[tuple[int, int, int, int]]
 UNKNOWN = [name for name in seccomp.REFUSED if name not in seccomp.NUMBERS and name not in seccomp.OLD_CALLS]
 
 
-@pytest.mark.parametrize("name", [*UNKNOWN, *seccomp.NUMBERS])
+@pytest.mark.parametrize("name", [*UNKNOWN, *(name for name in seccomp.NUMBERS if name != "fchmodat2")])
 def test_calls_that_are_refused_altogether(program: Program, name: str) -> None:
-    expected = NOT_THERE if name == "clone3" else REFUSED
+    expected = NOT_THERE if name in ("clone3", "openat2") else REFUSED
     assert decide(program, seccomp.NUMBERS.get(name, name)) == expected
 
 
@@ -83,6 +83,22 @@ def test_calls_that_tool_chains_need(program: Program, name: str) -> None:
         pytest.skip("not on this architecture")
     number = {"landlock_create_ruleset": 444, "rseq": 334 if ARCHITECTURES["x86_64"] == NATIVE else 293}
     assert decide(program, number.get(name, name)) == ALLOW
+
+
+@pytest.mark.parametrize("high", [0, HIGH, 1 << 16], ids=["plain", "bit-32-set", "bit-16-set"])
+@pytest.mark.parametrize(
+    ("call", "before"),
+    [("fchmod", (0,)), ("fchmodat", (0, 0)), (452, (0, 0)), ("mknodat", (0, 0)), ("openat", (0, 0, 0o101)),
+     ("openat", (0, 0, 0o20_200_002))],
+)  # fmt: skip
+def test_no_set_user_id_program_is_made(program: Program, call: str | int, before: tuple[int, ...], high: int) -> None:
+    assert decide(program, call, *before, high | 0o4755) == REFUSED
+    assert decide(program, call, *before, high | 0o2755) == ALLOW
+    assert decide(program, call, *before, high | 0o1777) == ALLOW
+
+
+def test_a_mode_that_means_nothing_may_be_anything(program: Program) -> None:
+    assert decide(program, "openat", 0, 0, 0o2_000_000, 0xFFFF_FFFF) == ALLOW
 
 
 @pytest.mark.parametrize("domain", range(64))
