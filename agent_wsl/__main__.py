@@ -76,7 +76,7 @@ def _with_settings(options: argparse.Namespace) -> int:
 
 
 def _keys(folder: Path, hosts: list[str] | None) -> int:
-    from agent_wsl import keys
+    from agent_wsl.wire import keys
 
     names = hosts or ["localhost", "127.0.0.1", "::1"]
     for path in keys.write(folder, names):
@@ -111,8 +111,8 @@ def _serve(settings: Settings) -> NoReturn:
 
 
 def _check(settings: Settings) -> int:
-    from agent_wsl import tls
-    from agent_wsl.sandbox import Sandbox
+    from agent_wsl.sandbox.confine import Sandbox
+    from agent_wsl.wire import tls
 
     if settings.listen.tls:
         tls.agent_side(settings.listen.tls)
@@ -124,9 +124,9 @@ def _check(settings: Settings) -> int:
 
 
 def _selftest(settings: Settings) -> int:
-    from agent_wsl.brakes import brakes
-    from agent_wsl.sandbox import Sandbox
-    from agent_wsl.selftest import run_selftest
+    from agent_wsl.jobs.brakes import brakes
+    from agent_wsl.sandbox.confine import Sandbox
+    from agent_wsl.sandbox.selftest import run_selftest
 
     try:
         settings.state.mkdir(parents=True, exist_ok=True)

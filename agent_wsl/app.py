@@ -8,23 +8,24 @@ import threading
 import time
 from collections.abc import Callable
 
-from agent_wsl import envelope, handshake, protocol
-from agent_wsl.approvals import Approvals
+from agent_wsl import envelope, protocol
 from agent_wsl.audit import Audit
-from agent_wsl.brakes import brakes, sweep
 from agent_wsl.config import Settings
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import AgentFailure, Refusal
-from agent_wsl.files import Files
-from agent_wsl.jobs import JobBoard
+from agent_wsl.files.reading import Files
+from agent_wsl.files.root import Roots
+from agent_wsl.files.search import Searcher
+from agent_wsl.jobs.approvals import Approvals
+from agent_wsl.jobs.board import JobBoard
+from agent_wsl.jobs.brakes import brakes, sweep
 from agent_wsl.limits import RateLimits
-from agent_wsl.root import Roots
-from agent_wsl.sandbox import Sandbox
-from agent_wsl.search import Searcher
-from agent_wsl.selftest import run_selftest
-from agent_wsl.server import Server
+from agent_wsl.sandbox.confine import Sandbox
+from agent_wsl.sandbox.selftest import run_selftest
 from agent_wsl.service import Dispatcher, Handler
-from agent_wsl.watch import Watcher
+from agent_wsl.watching.watcher import Watcher
+from agent_wsl.wire import handshake
+from agent_wsl.wire.server import Server
 
 log = logging.getLogger(__name__)
 

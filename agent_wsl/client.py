@@ -17,11 +17,12 @@ import rpyc
 from rpyc.core.async_ import AsyncResultTimeout
 from rpyc.core.protocol import Connection
 
-from agent_wsl import codec, envelope, handshake, protocol, tls
-from agent_wsl.channel import BoundedChannel, TimedStream
-from agent_wsl.connection import CONFIG
+from agent_wsl import codec, envelope, protocol
 from agent_wsl.envelope import Call, Reply, Request, WireError
 from agent_wsl.errors import KeyRejected, Refusal, Unreachable
+from agent_wsl.wire import handshake, tls
+from agent_wsl.wire.channel import BoundedChannel, TimedStream
+from agent_wsl.wire.connection import CONFIG
 
 R = TypeVar("R")
 HANDSHAKE_S = 20.0

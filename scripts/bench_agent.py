@@ -27,9 +27,9 @@ sys.path.insert(0, str(ROOT))
 from bench_common import machine, percentile, write_json  # noqa: E402
 
 from agent_wsl import protocol  # noqa: E402
-from agent_wsl.bwrap import candidates  # noqa: E402
 from agent_wsl.client import AgentConnection, connect  # noqa: E402
 from agent_wsl.errors import AgentFailure  # noqa: E402
+from agent_wsl.sandbox.bwrap import candidates  # noqa: E402
 
 PACKAGES = ("rpyc", "watchdog", "limits", "google-re2")
 MIB = 1 << 20

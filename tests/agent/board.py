@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent_wsl.approvals import Approvals
 from agent_wsl.config import JobSettings, SandboxSettings
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.jobs import JobBoard
+from agent_wsl.jobs.approvals import Approvals
+from agent_wsl.jobs.board import JobBoard
 from agent_wsl.protocol import GetJob, JobOutput, JobStatus, Run
-from agent_wsl.sandbox import Sandbox
+from agent_wsl.sandbox.confine import Sandbox
 
 MIB = 1 << 20
 USER = "42"

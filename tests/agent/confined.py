@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent_wsl.config import JobSettings, SandboxSettings
-from agent_wsl.sandbox import Sandbox
+from agent_wsl.sandbox.confine import Sandbox
 
 PYTHON = "/usr/bin/python3"
 MIB = 1 << 20

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent_wsl import handshake
 from agent_wsl.client import AgentConnection, connect
 from agent_wsl.envelope import Call
 from agent_wsl.errors import Refusal
 from agent_wsl.protocol import Hello
+from agent_wsl.wire import handshake
 
 PROJECT = Path(__file__).parents[2]
 KEY = "a-key-for-tests-0123456789abcdef"

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from agent_wsl.approvals import IN_ALL, PER_USER, Approvals, Command, is_allowed
 from agent_wsl.envelope import APPROVAL_S
 from agent_wsl.errors import Refusal
+from agent_wsl.jobs.approvals import IN_ALL, PER_USER, Approvals, Command, is_allowed
 
 
 class Clock:

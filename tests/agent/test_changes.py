@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from agent_wsl.changes import MAX_ANSWER, MAX_KEPT, History
 from agent_wsl.codec import encode
 from agent_wsl.envelope import MAX_REPLY, ErrorCode
 from agent_wsl.errors import Refusal
 from agent_wsl.protocol import Change, ChangeList, Changes
+from agent_wsl.watching.changes import MAX_ANSWER, MAX_KEPT, History
 
 
 def change(name: str) -> Change:

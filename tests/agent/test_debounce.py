@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent_wsl.debounce import MOST_S, QUIET_S, Debounce, Difference, State, differences, same
+from agent_wsl.watching.debounce import MOST_S, QUIET_S, Debounce, Difference, State, differences, same
 
 
 def file(content: str = "", inode: int = 1, modified: int = 0) -> State:

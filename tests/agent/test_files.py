@@ -15,9 +15,9 @@ import pytest
 from agent_wsl.codec import encode
 from agent_wsl.envelope import MAX_REPLY, MAX_TEXT, ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.files import Files, behind
+from agent_wsl.files.reading import Files, behind
+from agent_wsl.files.root import Roots
 from agent_wsl.protocol import FileText, ListDir, ReadFile
-from agent_wsl.root import Roots
 
 MIB = 1 << 20
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl.hidden import holds_keys
+from agent_wsl.files.hidden import holds_keys
 from agent_wsl.protocol import ListDir, ReadFile, Run, Search
 from tests.agent.process import KEY, AgentProcess, running
 

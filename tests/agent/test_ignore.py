@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl.ignore import MAX_BYTES, MAX_CACHED, MAX_COMPILED, MAX_KEPT_RULES, MAX_RULES, Ignore, Rules, rules_of
+from agent_wsl.files.ignore import (
+    MAX_BYTES,
+    MAX_CACHED,
+    MAX_COMPILED,
+    MAX_KEPT_RULES,
+    MAX_RULES,
+    Ignore,
+    Rules,
+    rules_of,
+)
 
 NAMES = ["a", "b", "src", "x.py", "y.txt", "build", "a b", "ü.py", "é[1]", ".env", "node_modules"]
 SEGMENTS = [

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent_wsl.errors import Refusal
-from agent_wsl.jobs import KEPT
+from agent_wsl.jobs.board import KEPT
 from agent_wsl.protocol import GetJob, JobKill, JobOutput, JobStatus, Run
 from tests.agent.board import MIB, USER, Bench, bench, processes_with
 
@@ -236,7 +236,7 @@ def test_no_run_when_the_disk_is_full(tmp_path: Path) -> None:
 def test_room_is_wanted_where_output_is_kept_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with bench(tmp_path) as board:
         state = board.board._state
-        monkeypatch.setattr("agent_wsl.jobs.has_room", lambda places, free: state not in places)
+        monkeypatch.setattr("agent_wsl.jobs.board.has_room", lambda places, free: state not in places)
         assert refused(board, Run(argv=("true",))).code == "disk_full"
 
 

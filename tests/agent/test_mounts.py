@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agent_wsl.mounts import deepest, inside, method, parse
+from agent_wsl.watching.mounts import deepest, inside, method, parse
 
 WSL = r"""
 20 1 8:32 / / rw,relatime - ext4 /dev/sdc rw,discard

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl.output import Output
+from agent_wsl.jobs.output import Output
 
 
 def write(output: Output, data: bytes) -> None:

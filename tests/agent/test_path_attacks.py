@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl.beneath import Kernel, Opener, Walk, file_system
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.files import Files
+from agent_wsl.files.beneath import Kernel, Opener, Walk, file_system
+from agent_wsl.files.reading import Files
+from agent_wsl.files.root import Roots
+from agent_wsl.files.search import Searcher
 from agent_wsl.protocol import ListDir, ReadFile, Search
-from agent_wsl.root import Roots
-from agent_wsl.search import Searcher
 from tests.agent.path_traps import PATHS, SECRET, Place, filled, flipping, plant
 from tests.agent.process import PROJECT, AgentProcess
 
@@ -186,12 +186,12 @@ def test_a_link_to_a_windows_device(place: Place, opener: Opener) -> None:
 MOUNTS = """
 import json, os, subprocess, sys
 from pathlib import Path
-from agent_wsl.beneath import Kernel, Walk
+from agent_wsl.files.beneath import Kernel, Walk
 from agent_wsl.errors import Refusal
-from agent_wsl.files import Files
+from agent_wsl.files.reading import Files
 from agent_wsl.protocol import ReadFile, ListDir, Search
-from agent_wsl.root import Roots
-from agent_wsl.search import Searcher
+from agent_wsl.files.root import Roots
+from agent_wsl.files.search import Searcher
 root, outside = Path(sys.argv[1]), sys.argv[2]
 def mount(*arguments):
     subprocess.run(["mount", *arguments], check=True)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl import beneath
-from agent_wsl.beneath import Kernel, Opener, Walk, best
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.names import checked, shown, windows_trick
-from agent_wsl.root import Roots
+from agent_wsl.files import beneath
+from agent_wsl.files.beneath import Kernel, Opener, Walk, best
+from agent_wsl.files.names import checked, shown, windows_trick
+from agent_wsl.files.root import Roots
 
 PROJECT = Path(__file__).parents[2]
 
@@ -204,7 +204,7 @@ def test_a_container_that_forbids_the_system_call(tmp_path: Path) -> None:
     code = f"""
 import errno, os, pyseccomp
 from pathlib import Path
-from agent_wsl.root import Roots
+from agent_wsl.files.root import Roots
 from agent_wsl.errors import Refusal
 rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
 rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "openat2")

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl import bwrap, skeleton
-from agent_wsl import sandbox as sandbox_module
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
 from agent_wsl.protocol import Attempt
-from agent_wsl.sandbox import Sandbox
-from agent_wsl.seccomp import FilterUnavailable
-from agent_wsl.selftest import run_selftest
+from agent_wsl.sandbox import bwrap, skeleton
+from agent_wsl.sandbox import confine as sandbox_module
+from agent_wsl.sandbox.confine import Sandbox
+from agent_wsl.sandbox.seccomp import FilterUnavailable
+from agent_wsl.sandbox.selftest import run_selftest
 from tests.agent.confined import MIB, job_settings, python, repository, run, settings, shell
 
 Roots = tuple[Path, Path]

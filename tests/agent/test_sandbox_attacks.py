@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl.sandbox import Sandbox
+from agent_wsl.sandbox.confine import Sandbox
 from tests.agent.confined import PYTHON, job_settings, python, repository, run, settings, shell, unconfined
 
 CANARY = "the secret of somebody else"
@@ -566,9 +566,9 @@ def test_the_agent_reads_nothing_through_a_link_that_a_command_planted(place: Pl
     """A symbolic link may be made; it is the reader's side that has to refuse it."""
     assert shell(place.box, f"ln -s {place.outside}/secret l && mkfifo f", place.root).code == 0
     from agent_wsl.errors import Refusal
-    from agent_wsl.files import Files
+    from agent_wsl.files.reading import Files
+    from agent_wsl.files.root import Roots
     from agent_wsl.protocol import ReadFile
-    from agent_wsl.root import Roots
 
     files = Files(Roots((place.root,)), 1 << 20)
     for name in ("l", "f"):

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl.beneath import Walk
 from agent_wsl.codec import encode
 from agent_wsl.envelope import MAX_REPLY, ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.pattern import Glob, LinePattern, windows
+from agent_wsl.files.beneath import Walk
+from agent_wsl.files.pattern import Glob, LinePattern, windows
+from agent_wsl.files.root import Roots
+from agent_wsl.files.search import Searcher
 from agent_wsl.protocol import Search, SearchResult
-from agent_wsl.root import Roots
-from agent_wsl.search import Searcher
 
 MIB = 1 << 20
 HALF = chr(0xD800)

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from agent_wsl import seccomp
-from agent_wsl.seccomp import FilterUnavailable, build_filter
+from agent_wsl.sandbox import seccomp
+from agent_wsl.sandbox.seccomp import FilterUnavailable, build_filter
 
 pyseccomp = pytest.importorskip("pyseccomp", reason="libseccomp is not installed")
 

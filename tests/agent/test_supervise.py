@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl import usage
-from agent_wsl.supervise import Record, has_room, verdict
-from agent_wsl.usage import Usage
+from agent_wsl.jobs import usage
+from agent_wsl.jobs.supervise import Record, has_room, verdict
+from agent_wsl.jobs.usage import Usage
 from tests.agent.board import MIB, SETTINGS
 
 QUIET = Usage(threads=2, memory=MIB, largest=MIB, written=0, cpu_s=0.1)

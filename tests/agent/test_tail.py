@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from agent_wsl.tail import DRAIN_S, KEPT_OF_BURST, MOST_BEHIND, MOST_LINES, PARTIAL_S, PIECE, Batch, Tail
+from agent_wsl.watching.tail import DRAIN_S, KEPT_OF_BURST, MOST_BEHIND, MOST_LINES, PARTIAL_S, PIECE, Batch, Tail
 
 numbers = itertools.count(1)
 

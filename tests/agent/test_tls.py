@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from agent_wsl import handshake, keys
 from agent_wsl.client import connect
 from agent_wsl.errors import TlsError, Unreachable
 from agent_wsl.protocol import Hello, ReadFile
+from agent_wsl.wire import handshake, keys
 from tests.agent.process import KEY, PROJECT, AgentProcess, running
 
 

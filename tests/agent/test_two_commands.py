@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from agent_wsl import guarded
-from agent_wsl.binds import Kind
 from agent_wsl.errors import Refusal
-from agent_wsl.sandbox import Sandbox
+from agent_wsl.sandbox import guarded
+from agent_wsl.sandbox.binds import Kind
+from agent_wsl.sandbox.confine import Sandbox
 from tests.agent.confined import job_settings, repository, settings, shell
 
 SECRET = "TOKEN=not-for-commands"  # noqa: S105

@@ -16,7 +16,7 @@ import pytest
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
 from agent_wsl.protocol import Changes
-from agent_wsl.watch import MOST_WATCHES
+from agent_wsl.watching.watcher import MOST_WATCHES
 from tests.agent.watching import Row, Watched, watched
 
 

@@ -15,7 +15,7 @@ import pytest
 from agent_wsl.client import AgentConnection
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.protocol import Change, ChangeList, Changes, WatchAdd, Watches, WatchRemove
-from agent_wsl.watch import MOST_WATCHES
+from agent_wsl.watching.watcher import MOST_WATCHES
 from tests.agent.process import AgentProcess, running
 
 

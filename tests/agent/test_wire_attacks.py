@@ -22,11 +22,12 @@ from rpyc.core.protocol import Connection
 from rpyc.core.stream import SocketStream
 from rpyc.lib import get_id_pack
 
-from agent_wsl import codec, handshake
+from agent_wsl import codec
 from agent_wsl.client import connect
 from agent_wsl.envelope import MAX_REQUEST, Request
 from agent_wsl.errors import KeyRejected, Unreachable
 from agent_wsl.protocol import CALLS, Changes, GetJob, Hello, JobOutput, ListDir, ReadFile, Run, Search
+from agent_wsl.wire import handshake
 from tests.agent.process import KEY, AgentProcess, running
 
 HEADER = struct.Struct("!LB")

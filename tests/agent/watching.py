@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from agent_wsl.config import WatchSettings
-from agent_wsl.mounts import Method
+from agent_wsl.files.root import Roots
 from agent_wsl.protocol import Change, Changes
-from agent_wsl.root import Roots
-from agent_wsl.watch import Watcher
+from agent_wsl.watching.mounts import Method
+from agent_wsl.watching.watcher import Watcher
 
 PROJECT = Path(__file__).parents[2]
 Row = tuple[str, ...]

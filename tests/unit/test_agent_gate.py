@@ -1,6 +1,6 @@
 """Wrong keys slow an address down; the right one, and time, make up for it."""
 
-from agent_wsl.gate import ADDRESSES, FORGET_S, LONGEST_DELAY_S, Gate
+from agent_wsl.wire.gate import ADDRESSES, FORGET_S, LONGEST_DELAY_S, Gate
 
 
 class Clock:

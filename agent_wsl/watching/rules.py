@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 
-from agent_wsl.ignore import Ignore
+from agent_wsl.files.ignore import Ignore
 
 ALWAYS = frozenset({".git", "node_modules", "__pycache__", ".venv", "target"})
 """Directories that programs fill, whether a .gitignore names them or not."""

@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from agent_wsl.baseline import Baseline
-from agent_wsl.debounce import Burst, Debounce, Difference, State, differences
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
 from agent_wsl.protocol import Change
-from agent_wsl.rules import Rules
-from agent_wsl.tree import MOST_ENTRIES, Later, Place, Tree, Unknown, untouched
+from agent_wsl.watching.baseline import Baseline
+from agent_wsl.watching.debounce import Burst, Debounce, Difference, State, differences
+from agent_wsl.watching.rules import Rules
+from agent_wsl.watching.tree import MOST_ENTRIES, Later, Place, Tree, Unknown, untouched
 
 log = logging.getLogger(__name__)
 

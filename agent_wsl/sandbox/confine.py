@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from agent_wsl import bwrap, skeleton
-from agent_wsl.binds import Descriptors, options, set_aside
 from agent_wsl.config import JobSettings, SandboxSettings
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.guarded import DIRECTORIES, Guard, arranged, find
 from agent_wsl.protocol import SandboxState
-from agent_wsl.seccomp import FilterUnavailable, build_filter
+from agent_wsl.sandbox import bwrap, skeleton
+from agent_wsl.sandbox.binds import Descriptors, options, set_aside
+from agent_wsl.sandbox.guarded import DIRECTORIES, Guard, arranged, find
+from agent_wsl.sandbox.seccomp import FilterUnavailable, build_filter
 
 DASH = "/usr/bin/dash"
 DASH_BLOCK = 512
@@ -126,7 +126,7 @@ class Sandbox:
         """
         self._roots = tuple(roots)
         self._read_only = tuple(dict.fromkeys(path.resolve() for path in settings.read_only))
-        own = (Path(__file__).resolve().parent, Path(sys.prefix).resolve())
+        own = (Path(__file__).resolve().parents[1], Path(sys.prefix).resolve())
         concealed = [path.resolve() for path in hidden]
         self._finders = {root: Finder([root], (*self._read_only, *own), concealed, clock) for root in self._roots}
         self._settings = settings

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from agent_wsl.approvals import Approvals
 from agent_wsl.config import MIB, JobSettings, SandboxSettings
 from agent_wsl.errors import AgentFailure
-from agent_wsl.jobs import JobBoard
+from agent_wsl.files.root import Roots
+from agent_wsl.jobs.approvals import Approvals
+from agent_wsl.jobs.board import JobBoard
 from agent_wsl.protocol import Attempt, GetJob, JobStatus, Run
-from agent_wsl.root import Roots
-from agent_wsl.sandbox import Sandbox
+from agent_wsl.sandbox.confine import Sandbox
 
 PYTHON = "/usr/bin/python3"
 USER = "selftest"

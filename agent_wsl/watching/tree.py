@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-from agent_wsl.debounce import State
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
+from agent_wsl.watching.debounce import State
 
 HASHED = 4 << 20
 """Bytes: of larger files only size and time of change are compared."""
@@ -38,7 +38,7 @@ class Open(Protocol):
 
 
 class Confined(Protocol):
-    """`agent_wsl.root.Roots`, as far as watching needs it."""
+    """`agent_wsl.files.root.Roots`, as far as watching needs it."""
 
     @property
     def paths(self) -> Sequence[Path]: ...

@@ -14,15 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from agent_wsl.approvals import Approvals, Command, is_allowed
 from agent_wsl.config import JobSettings
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.job import GRACE_S, Job, JobSpec, Preparer
-from agent_wsl.output import Output
-from agent_wsl.process import adopt_orphans
+from agent_wsl.jobs.approvals import Approvals, Command, is_allowed
+from agent_wsl.jobs.job import GRACE_S, Job, JobSpec, Preparer
+from agent_wsl.jobs.output import Output
+from agent_wsl.jobs.process import adopt_orphans
+from agent_wsl.jobs.supervise import Supervisor, has_room
 from agent_wsl.protocol import GetJob, JobKill, JobList, JobOutput, JobStatus, OutputChunk, Run, SandboxState
-from agent_wsl.supervise import Supervisor, has_room
 from agent_wsl.worker import spawn
 
 KEPT = 50

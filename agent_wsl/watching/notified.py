@@ -11,12 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from agent_wsl import inotify
-from agent_wsl.directory import DirectoryTarget
-from agent_wsl.inotify import Event, Exhausted, Inotify
-from agent_wsl.logfile import LogTarget
-from agent_wsl.placement import Placement
 from agent_wsl.protocol import Change
+from agent_wsl.watching import inotify
+from agent_wsl.watching.directory import DirectoryTarget
+from agent_wsl.watching.inotify import Event, Exhausted, Inotify
+from agent_wsl.watching.logfile import LogTarget
+from agent_wsl.watching.placement import Placement
 from agent_wsl.worker import spawn
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from agent_wsl.directory import DirectoryTarget
-from agent_wsl.logfile import LogTarget
-from agent_wsl.notified import Host, Target
+from agent_wsl.watching.directory import DirectoryTarget
+from agent_wsl.watching.logfile import LogTarget
+from agent_wsl.watching.notified import Host, Target
 from agent_wsl.worker import spawn
 
 log = logging.getLogger(__name__)

@@ -12,20 +12,20 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
-from agent_wsl import mounts
-from agent_wsl.changes import History
 from agent_wsl.config import WatchSettings
-from agent_wsl.directory import DirectoryTarget
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.inotify import Exhausted
-from agent_wsl.logfile import LogTarget
-from agent_wsl.mounts import Method
-from agent_wsl.notified import MOUNTS, Notified, Target
-from agent_wsl.polled import Polled
 from agent_wsl.protocol import Change, ChangeList, Changes, Done, Watch, WatchList
-from agent_wsl.rules import Rules
-from agent_wsl.tree import Confined, Tree
+from agent_wsl.watching import mounts
+from agent_wsl.watching.changes import History
+from agent_wsl.watching.directory import DirectoryTarget
+from agent_wsl.watching.inotify import Exhausted
+from agent_wsl.watching.logfile import LogTarget
+from agent_wsl.watching.mounts import Method
+from agent_wsl.watching.notified import MOUNTS, Notified, Target
+from agent_wsl.watching.polled import Polled
+from agent_wsl.watching.rules import Rules
+from agent_wsl.watching.tree import Confined, Tree
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Generic, TypeVar
 
-from agent_wsl.inotify import Inotify
-from agent_wsl.mounts import within
+from agent_wsl.watching.inotify import Inotify
+from agent_wsl.watching.mounts import within
 
 T = TypeVar("T", bound=Hashable)
 

@@ -12,10 +12,10 @@ from typing import Protocol
 
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.output import Output
-from agent_wsl.process import ConfinedProcess, Ended
+from agent_wsl.jobs.output import Output
+from agent_wsl.jobs.process import ConfinedProcess, Ended
+from agent_wsl.jobs.usage import Usage
 from agent_wsl.protocol import JobStatus
-from agent_wsl.usage import Usage
 
 GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agent_wsl import handshake, tls
-from agent_wsl.channel import BoundedChannel, TimedStream
 from agent_wsl.config import ListenSettings
-from agent_wsl.connection import CONFIG, Dispatch, HardenedConnection, Surface
 from agent_wsl.envelope import MAX_REQUEST
 from agent_wsl.errors import ListenError
-from agent_wsl.gate import Gate
+from agent_wsl.wire import handshake, tls
+from agent_wsl.wire.channel import BoundedChannel, TimedStream
+from agent_wsl.wire.connection import CONFIG, Dispatch, HardenedConnection, Surface
+from agent_wsl.wire.gate import Gate
 from agent_wsl.worker import spawn
 
 HANDSHAKE_S = 5.0

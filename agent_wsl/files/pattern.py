@@ -17,7 +17,7 @@ from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.ignore import Rule, Rules
+from agent_wsl.files.ignore import Rule, Rules
 
 MAX_PROGRAM = 50_000
 """Instructions of a compiled pattern."""

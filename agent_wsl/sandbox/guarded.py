@@ -31,8 +31,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent_wsl import hidden as hidden_names
-from agent_wsl.binds import Kind, Mount, parent_of
+from agent_wsl.files import hidden as hidden_names
+from agent_wsl.sandbox.binds import Kind, Mount, parent_of
 
 DEPTH = 4
 """Directories below a root that are looked into."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent_wsl.debounce import State
-from agent_wsl.tree import Tree, untouched
+from agent_wsl.watching.debounce import State
+from agent_wsl.watching.tree import Tree, untouched
 
 EACH = 1 << 20
 """Bytes: larger files are not read."""

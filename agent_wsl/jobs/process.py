@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agent_wsl.usage import opened, pids
+from agent_wsl.jobs.usage import opened, pids
 
 T = TypeVar("T")
 

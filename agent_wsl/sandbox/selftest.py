@@ -16,7 +16,7 @@ from typing import Any
 
 from agent_wsl.errors import Refusal
 from agent_wsl.protocol import Attempt, SelftestResult
-from agent_wsl.sandbox import Sandbox
+from agent_wsl.sandbox.confine import Sandbox
 
 PYTHON = "/usr/bin/python3"
 TIMEOUT_S = 60.0

@@ -10,10 +10,10 @@ from typing import AnyStr
 
 from agent_wsl.envelope import MAX_REPLY, MAX_TEXT, ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.names import shown
+from agent_wsl.files.names import shown
+from agent_wsl.files.root import Opened, Roots
+from agent_wsl.files.text import HEAD, Decoder, encoding_of, json_length, pieces
 from agent_wsl.protocol import Entry, FileText, ListDir, Listing, ReadFile
-from agent_wsl.root import Opened, Roots
-from agent_wsl.text import HEAD, Decoder, encoding_of, json_length, pieces
 
 LISTED = MAX_REPLY // 2
 """Bytes of JSON that the names of one listing may take."""

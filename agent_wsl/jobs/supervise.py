@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_wsl import usage
 from agent_wsl.config import JobSettings
-from agent_wsl.job import Job
-from agent_wsl.usage import Machine, Usage
+from agent_wsl.jobs import usage
+from agent_wsl.jobs.job import Job
+from agent_wsl.jobs.usage import Machine, Usage
 from agent_wsl.worker import spawn
 
 TICK_S = 0.05

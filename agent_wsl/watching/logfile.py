@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing, suppress
 
 from agent_wsl.errors import Refusal
 from agent_wsl.protocol import Change
-from agent_wsl.tail import Batch, Source, Tail
-from agent_wsl.tree import Confined, Open, Place, unlinked
+from agent_wsl.watching.tail import Batch, Source, Tail
+from agent_wsl.watching.tree import Confined, Open, Place, unlinked
 
 SOON_S = 0.02
 """After an event: a program that writes line by line makes one change of many."""

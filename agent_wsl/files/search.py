@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from agent_wsl.beneath import READING
 from agent_wsl.envelope import MAX_REPLY, ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.ignore import Ignore
-from agent_wsl.names import shown
-from agent_wsl.pattern import Glob, LinePattern, windows
+from agent_wsl.files.beneath import READING
+from agent_wsl.files.ignore import Ignore
+from agent_wsl.files.names import shown
+from agent_wsl.files.pattern import Glob, LinePattern, windows
+from agent_wsl.files.root import Opened, Roots
+from agent_wsl.files.text import HEAD, PIECE, encoding_of, json_length, pieces
 from agent_wsl.protocol import Hit, Search, SearchResult
-from agent_wsl.root import Opened, Roots
-from agent_wsl.text import HEAD, PIECE, encoding_of, json_length, pieces
 
 TIME_S = 10.0
 ANSWERED = MAX_REPLY // 2

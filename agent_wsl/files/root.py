@@ -21,11 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent_wsl.beneath import PATH_ONLY, READING, Opener, best, file_system, reopened
 from agent_wsl.envelope import ErrorCode
 from agent_wsl.errors import Refusal
-from agent_wsl.hidden import holds_keys
-from agent_wsl.names import checked, shown, windows_trick
+from agent_wsl.files.beneath import PATH_ONLY, READING, Opener, best, file_system, reopened
+from agent_wsl.files.hidden import holds_keys
+from agent_wsl.files.names import checked, shown, windows_trick
 
 WINDOWS_FILE_SYSTEMS = frozenset(
     ["9p", "drvfs", "virtiofs", "fuseblk", "ntfs", "ntfs3", "vfat", "exfat", "cifs", "smb3"]

@@ -1,0 +1,1 @@
+"""What can be read: confinement, pages of text, search."""

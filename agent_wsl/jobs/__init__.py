@@ -1,0 +1,1 @@
+"""Commands: approval, start, output, limits, end."""

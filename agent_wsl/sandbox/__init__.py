@@ -1,0 +1,1 @@
+"""What confines a command, and the proof that it does."""

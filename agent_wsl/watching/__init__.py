@@ -1,0 +1,1 @@
+"""What changes: directories and logs, kernel events or looking again and again."""
