@@ -34,8 +34,9 @@ class HistoryCommands(commands.Cog):
             await ctx.respond(NOT_KEPT)
             return
         try:
-            found = await self._history.recall(*_key(ctx), SHOWN)
+            # In this order: an answer that is kept in between must not look like one that is left out.
             count = await self._history.count(*_key(ctx))
+            found = await self._history.recall(*_key(ctx), SHOWN)
         except DiskError as error:
             await ctx.respond(str(error))
             return
