@@ -123,21 +123,26 @@ def reader_gone(error: BaseException) -> bool:
     return isinstance(error, BrokenPipeError)
 
 
+def take_signals() -> None:
+    """Each ends the process as Ctrl-C does, by a KeyboardInterrupt: recordings are closed, threads end."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # SIGBREAK: Windows, when the console window is closed. What `nohup` ignores stays ignored.
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
 def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A piped Windows console is cp1252: an odd character becomes "?" instead of an exception.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Until here Ctrl-C ends the process as the system does it: there is nothing to close yet.
     options = parser().parse_args(arguments)
-    # SIGBREAK: Windows, when the console window is closed.
-    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            # Ends as Ctrl-C does: recordings are closed, threads end. What `nohup` ignores stays ignored.
-            signal.signal(number, signal.default_int_handler)
     try:
+        take_signals()
         config.prepare_libraries()
         settings = config.load()
         log.start(settings.log_level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.slow
 
 
 def said(loopback: Loopback, text: str, expected: str, channel: int | None = None) -> str:
+    # Discord shows an answer a moment before the bot knows that it does.
+    time.sleep(0.5)
     before = len(loopback.messages)
     loopback.say(OWNER, text, *([channel] if channel else []))
     return loopback.wait_for_text(expected, after=before).text

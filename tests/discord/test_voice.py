@@ -214,6 +214,8 @@ def kicked(loopback: Loopback) -> None:
 def test_thrown_out(loopback: Loopback, bot: BotProcess, how: Callable[[Loopback], None]) -> None:
     before = len(loopback.messages)
     direct(loopback)
+    # Somebody has to see the bot there first.
+    hears(loopback, say(loopback, "tone 0.5"))
     how(loopback)
     loopback.wait_for_text("I was disconnected from the voice channel", after=before)
     loopback.wait("that it is gone", lambda: loopback.voice.bot_channel is None)
