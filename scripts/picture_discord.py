@@ -81,7 +81,8 @@ class Channel:
 
     def lines(self) -> list[Line]:
         written = [(at, self._of_person(at, number, text)) for at, number, text in self._said]
-        written += [(each.times[0], self._of_bot(each)) for each in self._loopback.messages if not each.deleted]
+        here = [each for each in self._loopback.messages if each.raw["channel_id"] == str(world.CHANNEL)]
+        written += [(each.times[0], self._of_bot(each)) for each in here if not each.deleted]
         return [line for _, line in sorted(written, key=lambda entry: entry[0])]
 
     def _of_person(self, at: float, number: str, text: str) -> Line:
