@@ -44,7 +44,9 @@ async def run(settings: Settings) -> int:
             "or talk without Discord: python -m bot talk"
         )
     from bot.chat.client import Spoken, Tools, run_discord
+    from bot.chat.given import check
 
+    check(settings.discord)
     console = make_console()
     catalogue = await checked(settings)
     llm = make_llm(settings, catalogue)
