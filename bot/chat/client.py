@@ -106,7 +106,7 @@ async def run_discord(
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
         bot.add_cog(HistoryCommands(desk, history))
-        runs = ToolDesk(bot, tools.agent, settings.discord, tasks, tools.approval_s)
+        runs = ToolDesk(bot, tools.agent, tasks, tools.approval_s)
         try:
             with _stopping_signals(stop):
                 if problem := await history.problem():

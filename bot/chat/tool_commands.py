@@ -7,16 +7,15 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import discord
 from discord.ext import bridge, commands
 
 from bot.chat import showing
-from bot.chat.access import may, no_runner
 from bot.chat.approval_card import DiscordAsker
 from bot.chat.bridging import Context, command, option
 from bot.chat.command_line import CommandTextError, parse
 from bot.chat.marks import Mark, State
 from bot.chat.outlet import DiscordOutlet, Marker
+from bot.chat.people import People
 from bot.chat.rendering import Rendered
 from bot.chat.running import RunDesk, Wish
 from bot.errors import AgentError
@@ -48,17 +47,16 @@ class Hands:
 
     agent: ToolAgent
     runs: RunDesk
-    runners: frozenset[int]
-    """Users and roles that may ask for commands; empty for the server's owner."""
 
 
 Answer = Rendered | str
 
 
 class ToolCommands(commands.Cog):
-    def __init__(self, hands: Hands | None, marker: Marker) -> None:
+    def __init__(self, hands: Hands | None, marker: Marker, people: People) -> None:
         self._hands = hands
         self._marker = marker
+        self._people = people
         self._cursors: OrderedDict[tuple[int, int], str] = OrderedDict()
 
     @command(description="Shows a file, or some lines of it", usage="PATH[:LINES]")
@@ -122,7 +120,7 @@ class ToolCommands(commands.Cog):
     @option("line", str, description="What you would type in a terminal")
     async def run(self, ctx: Context, *, line: str = "") -> None:
         mark = self._mark(ctx)
-        refused = self._no_runner(ctx)
+        refused = self._people.no_runner(ctx.author, ctx.guild)
         if refused or not line.strip() or self._hands is None:
             mark.set(State.REFUSED)
             sentence = NO_AGENT if self._hands is None else refused or ARGUMENT["run"]
@@ -193,13 +191,6 @@ class ToolCommands(commands.Cog):
 
     def _mark(self, ctx: Context) -> Mark:
         return self._marker.of(None if isinstance(ctx, bridge.BridgeApplicationContext) else ctx.message)
-
-    def _no_runner(self, ctx: Context) -> str:
-        author = ctx.author
-        roles = [role.id for role in author.roles] if isinstance(author, discord.Member) else []
-        owner = ctx.guild.owner_id if ctx.guild else None
-        runners = self._hands.runners if self._hands else frozenset[int]()
-        return "" if may(author.id, roles, owner, runners) else no_runner(author.id)
 
 
 def _channel(ctx: Context) -> int:

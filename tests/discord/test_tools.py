@@ -169,7 +169,7 @@ def test_the_message_is_marked(loopback: Loopback, bot: BotProcess) -> None:
 def test_strangers_and_those_who_may_not_run(loopback: Loopback, bot: BotProcess) -> None:
     before = len(loopback.messages)
     loopback.say(STRANGER, "!read app.py")
-    loopback.wait_for_text("not on this bot's list of users", after=before)
+    loopback.wait_for_text("You are not on my list", after=before)
     loopback.say(FRIEND, "!run echo hello")
     loopback.wait_for_text("You may not run commands.", after=before)
     assert not any("hello" in shown.text for shown in loopback.messages[before:])

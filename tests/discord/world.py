@@ -33,7 +33,8 @@ NOW = "2026-11-01T12:00:00.000000+00:00"
 
 
 APPROVER_ROLE = 1_100_000_000_000_000_020
-ROLES = {FRIEND: [APPROVER_ROLE]}
+BOT_ROLE = 1_100_000_000_000_000_030
+ROLES = {FRIEND: [APPROVER_ROLE], BOT: [BOT_ROLE]}
 
 
 def user(user_id: int) -> Json:
@@ -157,7 +158,11 @@ def guild() -> Json:
         "joined_at": NOW,
         "large": False,
         "member_count": len(NAMES),
-        "roles": [everyone, {**everyone, "id": str(APPROVER_ROLE), "name": "approvers", "position": 1}],
+        "roles": [
+            everyone,
+            {**everyone, "id": str(APPROVER_ROLE), "name": "approvers", "position": 1},
+            {**everyone, "id": str(BOT_ROLE), "name": "sidetone", "position": 2, "tags": {"bot_id": str(BOT)}},
+        ],
         "channels": [*map(channel, (CHANNEL, OTHER_CHANNEL)), *map(voice_channel, (VOICE, OTHER_VOICE))],
         "members": [member(each) for each in NAMES],
     }
@@ -180,7 +185,7 @@ def message(
         "tts": False,
         "mention_everyone": False,
         "mentions": [{**user(each), "member": member(each, with_user=False)} for each in mentioned],
-        "mention_roles": [],
+        "mention_roles": [str(role) for role in (APPROVER_ROLE, BOT_ROLE) if f"<@&{role}>" in text],
         "attachments": files or [],
         "embeds": [],
         "pinned": False,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bot.chat import text as chat
-from bot.chat.access import refusal
 from bot.chat.text import (
     BUSY,
     EMPTY,
@@ -246,15 +245,6 @@ def test_closing_shows_what_there_is() -> None:
     assert started.writes[-1][2].endswith(STOPPED)
     assert fresh.writes[-1][2] == STOPPED
     assert stuck.writes == []
-
-
-def test_who_may_talk() -> None:
-    assert refusal(1, 1, frozenset()) == ""
-    assert "owner of this server" in refusal(2, 1, frozenset())
-    assert "private chats" in refusal(1, None, frozenset())
-    assert refusal(2, 1, {2}) == ""
-    assert refusal(2, None, {2}) == ""
-    assert "list of users" in refusal(1, 1, {2})
 
 
 def test_the_doubles_fit_the_ports() -> None:
