@@ -21,7 +21,7 @@ from bot.chat.voice import VoiceDesk
 from bot.config import DiscordSettings, Settings
 from bot.errors import ConfigError, DiscordError, MissingPackage
 from bot.events import Exchange
-from bot.ports import Brain, Conversation, ToolAgent
+from bot.ports import Brain, Conversation, Diagnosis, Findings, ToolAgent
 
 if TYPE_CHECKING:
     from bot.chat.commands import SidetoneBot
@@ -63,6 +63,15 @@ TEXT_ONLY = Spoken()
 
 
 @dataclass(frozen=True, slots=True)
+class Debugging:
+    """What `!debug` works with."""
+
+    diagnosis: Diagnosis
+    findings: Sequence[Findings] = ()
+    """Asked in this order for what failed last; the first that knows of something is taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """What the bot can do through the tool agent."""
 
@@ -70,6 +79,8 @@ class Tools:
     """Without one, the commands that need it say how to set it up."""
     approval_s: float = APPROVAL_S
     """How long a request for approval lives."""
+    debugging: Debugging | None = None
+    """Without it there is no `!debug`."""
 
 
 NO_TOOLS = Tools()
@@ -88,6 +99,7 @@ async def run_discord(
     `!status`. Raises DiscordError, ConfigError, MissingPackage."""
     try:
         from bot.chat.commands import SidetoneBot
+        from bot.chat.debug_command import DebugCommand
         from bot.chat.history_commands import HistoryCommands
         from bot.chat.outlet import Marker
         from bot.chat.tool_desk import ToolDesk
@@ -106,6 +118,8 @@ async def run_discord(
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
         bot.add_cog(HistoryCommands(desk, history))
+        if tools.debugging:
+            bot.add_cog(DebugCommand(bot.asking, tools.debugging))
         runs = ToolDesk(bot, tools.agent, tasks, tools.approval_s)
         try:
             with _stopping_signals(stop):

@@ -12,9 +12,11 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from bot import config, log
 from bot.chat.approvals import APPROVAL_S
-from bot.chat.client import TEXT_ONLY, Spoken, Tools, run_discord
+from bot.chat.client import TEXT_ONLY, Debugging, Spoken, Tools, run_discord
+from bot.chat.failed_runs import FailedRuns
 from bot.errors import SidetoneError, StageError
 from bot.events import Exchange, Usage
+from bot.llm.diagnosis import DiagnosisQuestion
 from bot.ports import Brain, ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
@@ -89,7 +91,8 @@ async def main() -> None:
     agent: ToolAgent | None = AgentHands(client) if client else None
     spoken = Spoken(ScriptedConversation(say)) if "--voice" in sys.argv else TEXT_ONLY
     lifetime_s = next((float(each[11:]) for each in sys.argv if each.startswith("--approval=")), APPROVAL_S)
-    tools = Tools(agent, lifetime_s)
+    diagnosis = DiagnosisQuestion(lambda text: len(text) // 4, lambda: 1500)
+    tools = Tools(agent, lifetime_s, Debugging(diagnosis, [FailedRuns(agent)] if agent else []))
     await run_discord(settings, make_brain, say, model="a script", spoken=spoken, tools=tools)
     if client:
         await client.close()

@@ -18,7 +18,18 @@ from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TO
 pytestmark = pytest.mark.slow
 
 COMMANDS = [
-    *("!ask QUESTION", "!changes", "!clear", "!direct", "!find PATTERN", "!help", "!history", "!jobs", "!kill ID"),
+    *(
+        "!ask QUESTION",
+        "!changes",
+        "!clear",
+        "!debug [TEXT]",
+        "!direct",
+        "!find PATTERN",
+        "!help",
+        "!history",
+        "!jobs",
+        "!kill ID",
+    ),
     *("!mute", "!read PATH[:LINES]", "!run COMMAND", "!say TEXT", "!status", "!stop", "!unmute"),
     *("!unwatch DIR|FILE", "!voice [NAME]", "!watch DIR|FILE", "!watches"),
 ]
