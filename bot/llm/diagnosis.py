@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from bot.findings import Finding, TraceFrame
 
-ASKED = """\
-Something went wrong, and I need your diagnosis in writing. First say in one sentence what failed and where, with the \
-file and line if the text names them. Then the most likely cause. Then how to mend it, with the corrected code or the \
-command in a fenced block. Rely on what the text shows; if it does not show enough, say what I should look at next."""
+BEFORE = "Diagnose this error for me, in writing."
+AFTER = """\
+Say in one sentence what failed, with the file and line. Then say why, as the text shows it. Then show how to mend it, \
+in a fenced block. If the text does not show enough, say what I should look at next."""
+"""Behind the text: with it before the text, the 0.5B model explains another error than the one that is there."""
 
 LINE = 400
 """Characters; a longer line is taken as several, so that what is left out is never a whole file."""
@@ -65,7 +66,7 @@ def asked(finding: Finding, lines: list[str]) -> str:
     while fence in text:
         fence += "`"
     quoted = f"{fence}text\n{text}\n{fence}" if text.strip() else "It printed nothing."
-    return f"{ASKED}\n\n" + "\n".join(filter(None, (*known, quoted)))
+    return "\n".join(filter(None, (BEFORE, *known, quoted, AFTER)))
 
 
 def _place(frame: TraceFrame) -> str:

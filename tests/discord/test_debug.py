@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 ERROR = "ZeroDivisionError: division by zero"
-ASKED = "Asked: Something went wrong, and I need your diagnosis in writing."
+ASKED = "Asked: Diagnose this error for me, in writing."
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_pasted_error(loopback: Loopback, bot: BotProcess, form: str) -> None:
         loopback.say(OWNER, f"!debug ```\n\x1b[31m{ERROR}\x1b[0m\n```")
     shown = loopback.wait_for_text("Answered: 0.", after=before)
     assert shown.text.startswith(ASKED)
-    assert f"```text\n{ERROR}\n```. Answered" in shown.text
+    assert f"```text\n{ERROR}\n```\nSay in one sentence" in shown.text
     assert len(loopback.messages) == before + 1
 
 

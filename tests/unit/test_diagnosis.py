@@ -8,7 +8,7 @@ from bot.agent_types import Job
 from bot.chat.failed_runs import latest_failure
 from bot.findings import Finding, TraceFrame
 from bot.llm.brain import ConversationBrain
-from bot.llm.diagnosis import LINE, DiagnosisQuestion, middle_out
+from bot.llm.diagnosis import AFTER, BEFORE, LINE, DiagnosisQuestion, middle_out
 from bot.ports import Diagnosis
 from tests.fakes import FakeLlm
 
@@ -26,16 +26,16 @@ def test_what_is_known_stands_before_the_text() -> None:
     top = TraceFrame("app/cart.py", 41, function="total")
     finding = Finding("python", "ZeroDivisionError", "by zero", (top,), top, "Traceback ...", "logs/app.log", "f", 3)
     asked, left_out = question(finding)
-    assert asked.endswith(
-        "It comes from logs/app.log.\nError: ZeroDivisionError: by zero\n"
-        "Where to look first: app/cart.py:41 in total\nIt came 3 times.\n```text\nTraceback ...\n```"
+    assert asked == (
+        f"{BEFORE}\nIt comes from logs/app.log.\nError: ZeroDivisionError: by zero\n"
+        "Where to look first: app/cart.py:41 in total\nIt came 3 times.\n```text\nTraceback ...\n```\n" + AFTER
     )
     assert left_out == 0
-    assert question(pasted("  \n"))[0].endswith("It printed nothing.")
+    assert question(pasted("  \n"))[0] == f"{BEFORE}\nIt printed nothing.\n{AFTER}"
 
 
 def test_a_text_with_fences_stays_in_its_own() -> None:
-    assert question(pasted("a\n```py\nb\n```"))[0].endswith("````text\na\n```py\nb\n```\n````")
+    assert question(pasted("a\n```py\nb\n```"))[0].endswith("\n````text\na\n```py\nb\n```\n````\n" + AFTER)
 
 
 @pytest.mark.parametrize("room", [300, 600, 1600])
@@ -43,7 +43,7 @@ def test_of_a_long_log_the_middle_is_left_out_first(room: int) -> None:
     lines = [f"line {n:05} of a log" for n in range(20_000)]
     asked, left_out = question(pasted("\n".join(lines)), room)
     assert room * 0.9 < len(asked) // 4 <= room, "the room is not used"
-    body = asked.partition("```text\n")[2].removesuffix("\n```").splitlines()
+    body = asked.partition("```text\n")[2].removesuffix("\n```\n" + AFTER).splitlines()
     mark = body.index(f"[{left_out} lines are left out here]")
     assert body[:mark] == lines[:mark]
     assert body[mark + 1 :] == lines[mark + left_out :]
@@ -53,8 +53,8 @@ def test_of_a_long_log_the_middle_is_left_out_first(room: int) -> None:
 def test_one_endless_line_is_cut_in_its_middle_too() -> None:
     asked, left_out = question(pasted("a" * 50_000 + "the end"), 400)
     assert left_out > 100
-    assert asked.endswith("the end\n```")
-    assert max(map(len, asked.partition("```text\n")[2].splitlines())) == LINE
+    assert asked.endswith("the end\n```\n" + AFTER)
+    assert max(map(len, asked.removesuffix(AFTER).splitlines())) == LINE
 
 
 def test_no_text_is_too_long_to_be_asked_about() -> None:
