@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -116,6 +116,8 @@ class Settings:
     discord: DiscordSettings
     agent: AgentSettings
     log_level: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Values that must not be shown anywhere."""
 
 
 class _Reader:
@@ -261,4 +263,5 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             tls=read.path("AGENT_TLS_DIR"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
+        secrets=tuple(value for name in SECRETS if (value := read.text(name))),
     )

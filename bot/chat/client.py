@@ -21,6 +21,7 @@ from bot.chat.voice import VoiceDesk
 from bot.config import DiscordSettings, Settings
 from bot.errors import ConfigError, DiscordError, MissingPackage
 from bot.events import Exchange
+from bot.masking import Mask
 from bot.ports import Brain, Conversation, Diagnosis, Findings, ToolAgent
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ async def run_discord(
         from bot.chat.debug_command import DebugCommand
         from bot.chat.history_commands import HistoryCommands
         from bot.chat.outlet import Marker
+        from bot.chat.safe_rest import guard
         from bot.chat.tool_desk import ToolDesk
     except ImportError as error:
         raise MissingPackage(
@@ -117,6 +119,7 @@ async def run_discord(
         calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s)
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
+        guard(bot, Mask(settings.secrets))
         bot.add_cog(HistoryCommands(desk, history))
         if tools.debugging:
             bot.add_cog(DebugCommand(bot.asking, tools.debugging))

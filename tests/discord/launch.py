@@ -43,7 +43,7 @@ class ScriptedBrain:
                 say("model stopped")
         for word in self._words(kind, rest):
             yield word
-            if kind == "slowly":
+            if kind in ("slowly", "spell"):
                 await asyncio.sleep(0.05)
         say(f"model finished {question}")
         yield Usage(10, 10, 10, 0.1, "end")
@@ -53,6 +53,8 @@ class ScriptedBrain:
             case "slowly":
                 yield from (f"word{number} " for number in range(int(rest)))
                 yield "the end."
+            case "spell":
+                yield from rest
             case "long":
                 yield from (LONG_ANSWER[start : start + 200] for start in range(0, len(LONG_ANSWER), 200))
             case "endless":
@@ -85,8 +87,7 @@ def say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-async def main() -> None:
-    settings = config.load(env_file=None)
+async def main(settings: config.Settings) -> None:
     client = AgentClient(settings.agent) if settings.agent.api_key else None
     agent: ToolAgent | None = AgentHands(client) if client else None
     spoken = Spoken(ScriptedConversation(say)) if "--voice" in sys.argv else TEXT_ONLY
@@ -102,9 +103,10 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    log.start("debug")
     try:
-        asyncio.run(main())
+        settings = config.load(env_file=None)
+        log.start("debug", settings.secrets)
+        asyncio.run(main(settings))
     except SidetoneError as error:
         sys.stderr.write(f"sidetone: {error}\n")
         sys.exit(error.exit_code)

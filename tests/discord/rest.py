@@ -52,6 +52,8 @@ class Rest:
         """Each of the next edits gets a 429 with this many seconds to wait."""
         self.reactions: list[tuple[str, str, bool]] = []
         """Message, emoji and whether it was added or removed, in order."""
+        self.sent: list[tuple[str, Json]] = []
+        """Each message, edit and answer with a text: the way it came, and what the bot sent."""
         self.typing = 0
         self.cdn: dict[str, bytes] = {}
         """Contents of attached files by their id."""
@@ -101,6 +103,7 @@ class Rest:
 
     async def _post(self, request: web.Request) -> web.Response:
         payload, files = await body(request)
+        self._note("followup" if "token" in request.match_info else "message", payload, files)
         channel = int(request.match_info.get("channel", world.CHANNEL))
         return reply(self._show(payload, files, channel).raw)
 
@@ -110,6 +113,7 @@ class Rest:
         if payload["type"] in (5, 6):
             # "Wait for it": nothing is shown that a person could read.
             return reply({"interaction": {"id": request.match_info["id"], "type": 2}, "resource": resource})
+        self._note("callback", payload.get("data") or {}, files)
         shown = self._show(payload.get("data") or {}, files, world.CHANNEL)
         self._originals[request.match_info["token"]] = shown
         resource = {"type": payload["type"], "message": shown.raw}
@@ -148,6 +152,7 @@ class Rest:
             shown = next(each for each in self.messages if each.raw["id"] == wanted)
         if shown.deleted:
             return reply({"message": "Unknown Message", "code": 10008}, 404)
+        self._note("edit", payload, files)
         if too_long := refused(payload):
             return too_long
         shown.raw["content"] = payload["content"]
@@ -159,6 +164,9 @@ class Rest:
         shown.times.append(time.monotonic())
         shown.texts.append(payload["content"])
         return reply(shown.raw)
+
+    def _note(self, way: str, payload: Json, files: dict[str, bytes]) -> None:
+        self.sent.append((f"{way} with file" if files else way, payload))
 
     def _show(self, payload: Json, files: dict[str, bytes], channel: int) -> Shown:
         raw = world.message(world.BOT, payload.get("content") or "", channel)
