@@ -61,15 +61,16 @@ class Loopback:
         self.rest.cdn[file["id"]] = content
         return file
 
-    def say_with(self, author: int, text: str, *files: Json) -> str:
-        data = world.message(author, text, files=list(files))
+    def say_with(
+        self, author: int, text: str, *files: Json, channel: int = world.CHANNEL, reply_to: Shown | None = None
+    ) -> str:
+        data = world.message(author, text, channel, files=list(files), reply_to=reply_to.raw if reply_to else None)
         self.run(self.gateway.dispatch("MESSAGE_CREATE", data))
         return str(data["id"])
 
-    def slash(self, author: int, command: str, **options: str | Json) -> None:
-        self.run(
-            self.gateway.dispatch("INTERACTION_CREATE", world.interaction(author, self.rest.commands[command], options))
-        )
+    def slash(self, author: int, command: str, channel: int = world.CHANNEL, **options: str | Json) -> None:
+        data = world.interaction(author, self.rest.commands[command], options, channel)
+        self.run(self.gateway.dispatch("INTERACTION_CREATE", data))
 
     def move(self, user: int, channel: int | None) -> None:
         """`user` enters a voice channel, or leaves it."""

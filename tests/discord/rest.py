@@ -50,6 +50,10 @@ class Rest:
         """Registered slash commands by name."""
         self.refuse_edits: list[float] = []
         """Each of the next edits gets a 429 with this many seconds to wait."""
+        self.edits_allowed: tuple[int, float] | None = None
+        """So many in so many seconds; said in the headers, and a 429 for more."""
+        self.edits_refused = 0
+        self._edits: list[float] = []
         self.reactions: list[tuple[str, str, bool]] = []
         """Message, emoji and whether it was added or removed, in order."""
         self.sent: list[tuple[str, Json]] = []
@@ -140,6 +144,25 @@ class Rest:
         return found
 
     async def _patch(self, request: web.Request) -> web.Response:
+        if self.edits_allowed is None:
+            return await self._edit(request)
+        number, seconds = self.edits_allowed
+        now = time.monotonic()
+        self._edits = [each for each in self._edits if each > now - seconds]
+        reset = self._edits[0] + seconds - now if self._edits else seconds
+        left = number - len(self._edits) - 1
+        headers = {"X-RateLimit-Limit": str(number), "X-RateLimit-Bucket": "edits", "Via": "1.1 google"}
+        headers |= {"X-RateLimit-Remaining": str(max(0, left)), "X-RateLimit-Reset-After": f"{reset:.3f}"}
+        if left < 0:
+            self.edits_refused += 1
+            limited = {"message": "You are being rate limited.", "retry_after": reset, "global": False}
+            return reply(limited, 429, headers)
+        self._edits.append(now)
+        response = await self._edit(request)
+        response.headers.update(headers)
+        return response
+
+    async def _edit(self, request: web.Request) -> web.Response:
         payload, files = await body(request)
         if self.refuse_edits:
             wait = self.refuse_edits.pop(0)

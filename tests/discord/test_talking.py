@@ -13,7 +13,7 @@ from tests.discord.conftest import BotProcess, log_in
 from tests.discord.loopback import Loopback
 from tests.discord.rest import Shown
 from tests.discord.script import CODE, LONG_ANSWER
-from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TOKEN
+from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, THREAD, TOKEN
 
 pytestmark = pytest.mark.slow
 
@@ -117,7 +117,8 @@ def test_an_endless_answer_comes_as_a_file(loopback: Loopback, bot: BotProcess) 
     last = ask(loopback, "endless", "the whole answer is in the file")
     assert len(loopback.messages) - before == 7
     whole = last.files["answer.txt"].decode()
-    assert whole.splitlines()[-1] == "This is line 1499 of it."
+    assert len(whole) > 30_000
+    assert whole.splitlines() == [f"This is line {number} of it." for number in range(1500)]
 
 
 def test_a_reply_and_a_mention_continue_the_conversation(loopback: Loopback, bot: BotProcess) -> None:
@@ -248,3 +249,38 @@ def test_a_deleted_answer_ends(loopback: Loopback, bot: BotProcess) -> None:
     loopback.wait("the model's end", lambda: "model stopped" in bot.output)
     time.sleep(0.1)
     ask(loopback, "still here", "still here. Answered")
+
+
+def test_a_thread_is_a_conversation_of_its_own(loopback: Loopback, bot: BotProcess) -> None:
+    before = len(loopback.messages)
+    loopback.say(OWNER, "!ask in the thread", THREAD)
+    first = loopback.wait_for_text("Asked: in the thread. Answered: 0.", after=before)
+    assert first.raw["channel_id"] == str(THREAD)
+    time.sleep(0.3)
+    loopback.say(OWNER, "by reply", THREAD, reply_to=first)
+    second = loopback.wait_for_text("Asked: in the thread | by reply. Answered: 1.", after=before)
+    assert second.raw["channel_id"] == str(THREAD)
+    time.sleep(0.3)
+    loopback.say(OWNER, f"<@{BOT}> by mention", THREAD)
+    loopback.wait_for_text("in the thread | by reply | by mention. Answered: 2.", after=before)
+    time.sleep(0.3)
+    loopback.slash(OWNER, "ask", THREAD, question="by slash")
+    loopback.wait_for_text("by reply | by mention | by slash. Answered: 3.", after=before)
+    assert "in the thread" not in ask(loopback, "outside", "outside. Answered").text
+
+
+def test_pictures_beside_mentions_and_replies_are_named_too(loopback: Loopback, bot: BotProcess) -> None:
+    picture = loopback.attach("cat.png", b"\x89PNG")
+    before = len(loopback.messages)
+    alone = loopback.say_with(OWNER, f"<@{BOT}>", picture)
+    said = loopback.wait_for_text("`cat.png` is a picture; I cannot see pictures in this version.", after=before)
+    assert said.text.endswith("Write your question beside the mention; `!help` lists the commands.")
+    loopback.wait("the mark", lambda: loopback.rest.marks(alone) == ["\u26d4"])
+    assert len(loopback.messages) == before + 1
+    first = ask(loopback, "a cat", "a cat. Answered")
+    time.sleep(0.3)
+    before = len(loopback.messages)
+    loopback.say_with(OWNER, "And this one?", picture, loopback.attach("n.md", b"# Cats\n"), reply_to=first)
+    shown = loopback.wait_for_text("a cat | And this one?\n\nFile n.md:\n```md\n# Cats", after=before)
+    assert "is a picture" in loopback.messages[before].text
+    assert shown is loopback.messages[before + 1]

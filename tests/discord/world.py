@@ -27,6 +27,8 @@ OTHER_CHANNEL = 1_100_000_000_000_000_012
 VOICE = 1_100_000_000_000_000_021
 OTHER_VOICE = 1_100_000_000_000_000_022
 
+THREAD = 1_100_000_000_000_000_031
+
 NAMES = {BOT: "sidetone", OWNER: "ada", STRANGER: "mallory", FRIEND: "grace"}
 EVERYTHING = str((1 << 50) - 1)
 NOW = "2026-11-01T12:00:00.000000+00:00"
@@ -79,6 +81,19 @@ def channel(channel_id: int) -> Json:
         "last_message_id": None,
         "rate_limit_per_user": 0,
         "flags": 0,
+    }
+
+
+def thread(thread_id: int) -> Json:
+    times = {"archived": False, "auto_archive_duration": 1440, "archive_timestamp": NOW, "locked": False}
+    counts = {"message_count": 0, "member_count": 2, "total_message_sent": 0}
+    return {
+        **channel(thread_id),
+        **counts,
+        "type": 11,
+        "parent_id": str(CHANNEL),
+        "owner_id": str(OWNER),
+        "thread_metadata": times,
     }
 
 
@@ -140,6 +155,7 @@ def guild() -> Json:
         )
     }
     return empty | {
+        "threads": [thread(THREAD)],
         "id": str(GUILD),
         "name": "The loopback",
         "icon": None,
@@ -237,7 +253,7 @@ def interaction(author: int, command: Json, options: Json, channel_id: int = CHA
         },
         "guild_id": str(GUILD),
         "channel_id": str(channel_id),
-        "channel": channel(channel_id),
+        "channel": thread(channel_id) if channel_id == THREAD else channel(channel_id),
         "member": member(author),
         "locale": "en-GB",
         "guild_locale": "en-GB",
