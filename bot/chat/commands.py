@@ -12,6 +12,7 @@ from discord.ext import bridge, commands
 
 from bot.chat.asking import Asking
 from bot.chat.bridging import Context, command, option
+from bot.chat.helping import Line, overview
 from bot.chat.limits import Limits
 from bot.chat.marks import State
 from bot.chat.outlet import Marker
@@ -209,11 +210,8 @@ class TextCommands(commands.Cog):
 
     @command(description="Lists the commands")
     async def help(self, ctx: Context) -> None:
-        lines = [
-            f"`{PREFIX}{each.name}{' ' + each.usage if each.usage else ''}` {each.description}."
-            for each in self._bot.walk_bridge_commands()
-        ]
-        for part in split("\n".join([*sorted(lines), "Each works with `/` as well."])):
+        lines = [Line(each.name, each.usage or "", each.description) for each in self._bot.walk_bridge_commands()]
+        for part in split(overview(lines, PREFIX)):
             await ctx.respond(part)
 
 

@@ -88,6 +88,11 @@ class Loopback:
         data = {**world.message(author, text), "id": message_id, "edited_timestamp": world.NOW}
         self.run(self.gateway.dispatch("MESSAGE_UPDATE", data))
 
+    def delete(self, message_id: str) -> None:
+        """A person deletes a message of theirs."""
+        data = {"id": message_id, "channel_id": str(world.CHANNEL), "guild_id": str(world.GUILD)}
+        self.run(self.gateway.dispatch("MESSAGE_DELETE", data))
+
     def wait(self, what: str, found: Callable[[], T | None], limit_s: float = 10.0) -> T:
         end = time.monotonic() + limit_s
         while time.monotonic() < end:

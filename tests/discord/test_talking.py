@@ -68,9 +68,13 @@ def test_status_and_help(loopback: Loopback, bot: BotProcess) -> None:
     status = loopback.wait_for_text("Up for")
     assert re.search(r"Discord answers in \d+ ms\.", status.text)
     assert "Language model: a script." in status.text
+    before = len(loopback.messages)
     loopback.slash(OWNER, "help")
-    lines = loopback.wait_for_text("Lists the commands").text.splitlines()
-    assert [line.split("`")[1] for line in lines[:-1]] == COMMANDS
+    loopback.wait_for_text("Each works with `/` as well.", after=before)
+    lines = "\n".join(shown.text for shown in loopback.messages[before:]).splitlines()
+    assert sorted(line.split("`")[1] for line in lines if line.startswith("`")) == COMMANDS
+    assert "**Ask me**" in lines
+    assert "**More**" not in lines, "a command is in no group"
     assert sorted(loopback.rest.commands) == [each.split()[0].removeprefix("!") for each in COMMANDS]
 
 

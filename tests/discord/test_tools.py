@@ -330,6 +330,33 @@ def test_an_edit_changes_nothing_but_ends_the_request(loopback: Loopback, bot: B
     not_run(agent, "after-edit")
 
 
+def test_a_deleted_message_asks_for_nothing(loopback: Loopback, bot: BotProcess, agent: AgentProcess) -> None:
+    before = len(loopback.messages)
+    message = loopback.say(OWNER, "!run touch deleted")
+    shown = loopback.wait_for_text("wants to run this", after=before)
+    time.sleep(0.2)
+    approve = shown.buttons["Approve"]
+    loopback.delete(message)
+    loopback.wait("the end of the request", lambda: "was changed or deleted" in shown.text)
+    loopback.click_id(OWNER, shown, approve)
+    loopback.wait_for_text("decided already", after=before)
+    not_run(agent, "deleted")
+
+
+def test_a_yes_is_for_one_request_and_no_other(loopback: Loopback, bot: BotProcess, agent: AgentProcess) -> None:
+    before = len(loopback.messages)
+    first, second = asked(loopback, "touch first"), asked(loopback, "touch second")
+    # Buttons of one card under another: the id decides, and is nobody's to guess.
+    loopback.click_id(OWNER, first, first.buttons["Approve"].rpartition(":")[0] + ":guessed")
+    loopback.wait_for_text("has expired; the command was not run", after=before)
+    loopback.click(OWNER, second, "Approve")
+    loopback.wait("the file", lambda: (agent.root / "second").exists())
+    not_run(agent, "first")
+    loopback.click(OWNER, first, "Deny")
+    loopback.wait("the verdict", lambda: "Denied by" in first.text)
+    not_run(agent, "first")
+
+
 def test_a_card_that_was_changed_is_no_request(loopback: Loopback, bot: BotProcess, agent: AgentProcess) -> None:
     before = len(loopback.messages)
     shown = asked(loopback, "touch other")
