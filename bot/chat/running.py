@@ -254,6 +254,8 @@ def progress(job: Job, terminal: Terminal, seconds: float, note: str = "") -> st
 def report(job: Job, terminal: Terminal, failed: str) -> tuple[str, str, str]:
     """The last text, and a file with all of the output when it does not fit into the text, with its name."""
     how = failed or f"{ending(job)[:1].upper()}{ending(job)[1:]}."
+    if not failed and job.ended_by == "exit" and job.exit_code:
+        how += " `!debug` looks into it."
     text = terminal.text
     head = f"{inline(job.command, 200)}"
     if not text.strip():

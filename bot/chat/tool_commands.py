@@ -31,6 +31,7 @@ NO_AGENT = (
     "The tool agent is not set up: start `python -m agent_wsl` with an API_KEY and ALLOWED_DIRECTORIES, put the same "
     'API_KEY into my .env, and start me again. The README has the lines under "The agent".'
 )
+NO_JOB = "You have no such command. !jobs lists yours, ended ones for an hour."
 ARGUMENT = {
     "read": "Which file? `!read src/app.py`, `!read src/app.py:40-80`",
     "find": "What do you look for? `!find TODO`, or `!find /def \\w+_test/` for a regular expression.",
@@ -151,7 +152,12 @@ class ToolCommands(commands.Cog):
     @option("job", str, description="As `jobs` shows it")
     async def kill(self, ctx: Context, *, job: str = "") -> None:
         async def answer(hands: Hands, user: str) -> Answer:
-            killed = await hands.agent.kill(user, job.strip())
+            try:
+                killed = await hands.agent.kill(user, job.strip())
+            except AgentError as error:
+                if error.reason != "not_found":
+                    raise
+                raise AgentError(NO_JOB, error.reason) from error
             how = showing.ending(killed) if killed.state == "done" else "is being ended"
             return f"{showing.inline(killed.job_id)} {how}."
 

@@ -42,23 +42,23 @@ def test_a_session_is_resumed_in_mid_answer_and_nothing_is_lost_or_done_twice(
     loopback: Loopback, bot: BotProcess, how: str
 ) -> None:
     resumed, identified = loopback.gateway.resumed, len(loopback.gateway.identified)
-    before, shown = begun(loopback, 50)
+    before, shown = begun(loopback, 30)
     loopback.run(loopback.gateway.hang_up(RESUMED[how]))
     loopback.say(OWNER, "!status")
     loopback.wait("the resumption", lambda: loopback.gateway.resumed == resumed + 1)
     loopback.wait_for_text("Up for", after=before)
-    whole(loopback, shown, 50)
+    whole(loopback, shown, 30)
     assert len(loopback.messages) == before + 2, "something was answered twice"
     assert len(loopback.gateway.identified) == identified
 
 
 def test_a_session_that_discord_has_forgotten_begins_anew_in_mid_answer(loopback: Loopback, bot: BotProcess) -> None:
     identified = len(loopback.gateway.identified)
-    before, shown = begun(loopback, 50)
+    before, shown = begun(loopback, 30)
     loopback.gateway.forgetful = True
     loopback.run(loopback.gateway.ask_to_reconnect())
     loopback.wait("the new session", lambda: len(loopback.gateway.identified) == identified + 1, 20)
-    whole(loopback, shown, 50)
+    whole(loopback, shown, 30)
     loopback.wait("the channel", lambda: bot.output.count("Logged in to Discord") == 1)
     time.sleep(0.5)
     loopback.say(OWNER, "!status")
@@ -67,18 +67,18 @@ def test_a_session_that_discord_has_forgotten_begins_anew_in_mid_answer(loopback
 
 def test_few_edits_hold_up_neither_the_model_nor_anything_else(loopback: Loopback, bot: BotProcess) -> None:
     """Discord's own way: it says in each answer how many are left."""
-    finished = bot.output.count("model finished slowly 100")
+    finished = bot.output.count("model finished slowly 70")
     loopback.rest.edits_allowed = (2, 5.0)
     try:
         began = time.monotonic()
-        before, shown = begun(loopback, 100)
-        loopback.wait("the model's end", lambda: bot.output.count("model finished slowly 100") > finished)
+        before, shown = begun(loopback, 70)
+        loopback.wait("the model's end", lambda: bot.output.count("model finished slowly 70") > finished)
         took = time.monotonic() - began
-        assert took < 9, "the model waited for Discord"
-        assert len(shown.texts) <= 5, "the limit did not bite"
+        assert took < 7, "the model waited for Discord"
+        assert len(shown.texts) <= 4, "the limit did not bite"
         loopback.say(OWNER, "!status")
         loopback.wait_for_text("Up for", 2.0, before)
-        whole(loopback, shown, 100)
+        whole(loopback, shown, 70)
         assert loopback.rest.edits_refused == 0, "the bot went on until Discord refused"
     finally:
         loopback.rest.edits_allowed = None

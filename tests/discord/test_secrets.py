@@ -50,26 +50,27 @@ def nothing_given_away(loopback: Loopback, after: int) -> None:
             given_away(text.replace("\\", ""))
 
 
-@pytest.mark.parametrize("form", ["prefix", "slash"])
 @pytest.mark.parametrize(
-    ("name", "option", "argument", "end"),
+    ("command", "end"),
     [
-        ("read", "path", "one.ini", "LOG_LEVEL=info"),
-        ("read", "path", "many.ini", "all of it is in the file"),
-        ("find", "pattern", "ANTHROPIC", "hits for"),
-        ("find", "pattern", KEY, "for `[hidden]`"),
-        ("run", "line", "cat one.ini", "exit code 0"),
-        ("run", "line", "cat many.ini", "all of it is in the file"),
+        ("!read one.ini", "LOG_LEVEL=info"),
+        ("/read path=one.ini", "LOG_LEVEL=info"),
+        ("!read many.ini", "all of it is in the file"),
+        ("/read path=many.ini", "all of it is in the file"),
+        ("!find ANTHROPIC", "hits for"),
+        (f"!find {KEY}", "for `[hidden]`"),
+        ("/run line=cat one.ini", "exit code 0"),
+        ("!run cat many.ini", "all of it is in the file"),
     ],
 )
-def test_what_is_read_and_run(
-    loopback: Loopback, bot: BotProcess, form: str, name: str, option: str, argument: str, end: str
-) -> None:
+def test_what_is_read_and_run(loopback: Loopback, bot: BotProcess, command: str, end: str) -> None:
     before = len(loopback.messages)
-    if form == "slash":
-        loopback.slash(OWNER, name, **{option: argument})
+    if command.startswith("/"):
+        name, _, given = command[1:].partition(" ")
+        option, _, value = given.partition("=")
+        loopback.slash(OWNER, name, **{option: value})
     else:
-        loopback.say(OWNER, f"!{name} {argument}")
+        loopback.say(OWNER, command)
     last = loopback.wait_for_text(end, after=before)
     shown = [last.text, *(content.decode() for content in last.files.values())]
     assert "[hidden]" in "".join(shown)
@@ -78,12 +79,12 @@ def test_what_is_read_and_run(
 
 def test_output_that_comes_letter_by_letter(loopback: Loopback, bot: BotProcess) -> None:
     code = (
-        "import time,pathlib\nfor c in pathlib.Path('one.ini').read_text(): print(c, end='', flush=1); time.sleep(.02)"
+        "import time,pathlib\nfor c in pathlib.Path('one.ini').read_text(): print(c, end='', flush=1); time.sleep(.015)"
     )
     before = len(loopback.messages)
     loopback.say(OWNER, f'!run ```\npython3 -c "{code}"\n```')
     shown = loopback.wait_for_text("exit code 0", after=before)
-    assert len(shown.texts) >= 4, "nobody saw it grow"
+    assert len(shown.texts) >= 3, "nobody saw it grow"
     assert "API_KEY=[hidden]" in shown.text
     nothing_given_away(loopback, before)
 
@@ -96,7 +97,7 @@ def test_an_answer_that_spells_it_and_one_that_is_cut_in_it(loopback: Loopback, 
     assert shown.text == "[hidden] spelt."
     nothing_given_away(loopback, before)
     time.sleep(0.5)
-    for padding in (1910, 1940, 1970):
+    for padding in (1930, 1960):
         before = len(loopback.messages)
         loopback.slash(OWNER, "clear")
         loopback.wait_for_text("Forgotten.", after=before)

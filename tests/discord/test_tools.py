@@ -233,7 +233,7 @@ def test_a_running_command_can_be_ended(loopback: Loopback, bot: BotProcess, for
     # "was ended by `!kill`", or "is being ended" when the signal met a sandbox that was still being set up.
     answer(loopback, form, "kill", job, f"`{job}` ")
     loopback.wait_for_text("Was ended by `!kill`; exit code 1", after=before)
-    answer(loopback, form, "kill", "nonsense", "There is no such job")
+    answer(loopback, form, "kill", "nonsense", "You have no such command. !jobs lists yours")
 
 
 # --- approval ---------------------------------------------------------------------------------------------------
