@@ -168,6 +168,25 @@ def test_a_question_while_the_last_words_are_on_their_way_is_not_refused() -> No
     assert brain.history == [("first", False), ("second", False)]
 
 
+def test_a_conversation_can_be_forgotten_while_its_last_words_are_on_their_way() -> None:
+    brain, slow = FakeBrain(["first"]), FakeOutlet(seconds=5.0)
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            desk = TextDesk(lambda channel, user: brain, tasks)
+            desk.ask(1, 1, "a", slow)
+            await desk.settle(1, 1)
+            assert desk.forget(1, 1) == BUSY, "the model still answers"
+            await asyncio.sleep(2.0)
+            assert desk.forget(1, 1) == BUSY
+            await desk.settle(1, 1)
+            assert brain.history == [("first", False)], "it would be kept after it was forgotten"
+            assert desk.forget(1, 1) == ""
+            await desk.settle(1, 1)
+
+    run_virtual(scenario())
+
+
 def test_conversations_take_turns_at_the_model() -> None:
     class Model:
         """The newest stream ends the one before, as with the local model."""

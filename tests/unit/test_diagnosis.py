@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from bot.agent_types import Job
-from bot.chat.failed_runs import latest_failure
+from bot.agent_types import Command, Job, Output
+from bot.chat.failed_runs import FailedRuns, latest_failure
+from bot.errors import AgentError
 from bot.findings import Finding, TraceFrame
 from bot.llm.brain import ConversationBrain
 from bot.llm.diagnosis import AFTER, BEFORE, LINE, DiagnosisQuestion, middle_out
-from bot.ports import Diagnosis
+from bot.ports import Diagnosis, Findings
 from tests.fakes import FakeLlm
 
 
@@ -84,6 +87,43 @@ def test_middle_out_keeps_what_it_is_told() -> None:
 
 def job(number: str, command: str, code: int | None, *, ended_by: str = "exit", state: str = "done") -> Job:
     return Job(number, command, "/", state, 1.0, code, "", ended_by)
+
+
+class Agent:
+    """Has one failed command, and its output in two pieces."""
+
+    async def jobs(self, user: str) -> tuple[Job, ...]:
+        if user != "7":
+            raise AgentError("The agent does not answer.", "unreachable")
+        return (job("3", "pytest -q", 1),)
+
+    async def output(self, user: str, job_id: str, offset: int) -> Output:
+        pieces = {0: Output(b"\x1b[31mFAIL", 9, 0, False), 9: Output(b"ED\x1b[0m a\n\n", 30, 5, True)}
+        return pieces[offset]
+
+    async def run(self, user: str, command: Command, approval: str | None) -> Job:
+        raise NotImplementedError
+
+    async def job(self, user: str, job_id: str, wait_s: float) -> Job:
+        raise NotImplementedError
+
+    async def kill(self, user: str, job_id: str) -> Job:
+        raise NotImplementedError
+
+
+def test_a_failed_run_is_a_finding_with_its_whole_output() -> None:
+    findings: Findings = FailedRuns(Agent())
+    found = asyncio.run(findings.latest("7"))
+    assert found is not None
+    assert (found.type, found.message, found.source) == ("exit code 1", "ED a", "job 3")
+    assert (
+        found.text == "$ pytest -q\nFAIL\n[5 bytes of output were not kept]\nED a\n[It ended; exit code 1, after 1.0 s]"
+    )
+    again = asyncio.run(findings.latest("7"))
+    assert again is not None
+    assert again.fingerprint == found.fingerprint
+    with pytest.raises(AgentError):
+        asyncio.run(findings.latest("8"))
 
 
 def test_the_latest_failure_is_one_that_still_stands() -> None:
