@@ -45,7 +45,9 @@ async def run(settings: Settings) -> int:
         )
     from bot.chat.client import Debugging, Spoken, Tools, run_discord
     from bot.chat.failed_runs import FailedRuns
+    from bot.chat.given import check
 
+    check(settings.discord)
     console = make_console()
     catalogue = await checked(settings)
     llm = make_llm(settings, catalogue)

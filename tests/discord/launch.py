@@ -105,7 +105,7 @@ async def main(settings: config.Settings) -> None:
 if __name__ == "__main__":
     try:
         settings = config.load(env_file=None)
-        log.start("debug", settings.secrets)
+        log.start("debug", secrets=settings.secrets)
         asyncio.run(main(settings))
     except SidetoneError as error:
         sys.stderr.write(f"sidetone: {error}\n")
