@@ -7,6 +7,7 @@ from typing import Protocol
 
 from bot.agent_types import Changes, Command, FilePage, Hits, Job, Output, Watched
 from bot.events import EngineInfo, Event, Frame, Heard, Int16, Message, Sentence, SpeechClip, Transcript, Usage
+from bot.findings import Finding
 
 
 class Microphone(Protocol):
@@ -157,6 +158,16 @@ class Brain(Protocol):
 
     async def warm(self) -> None:
         """Evaluates the history in an idle moment."""
+
+
+class Diagnosis(Protocol):
+    def question(self, finding: Finding) -> tuple[str, int]:
+        """What a brain is asked about it, and how many lines of its text are left out because it takes no more."""
+
+
+class Findings(Protocol):
+    async def latest(self, user: str) -> Finding | None:
+        """What went wrong last, for this Discord user to know; None when nothing did. Raises AgentError."""
 
 
 class Files(Protocol):

@@ -21,7 +21,8 @@ from bot.chat.voice import VoiceDesk
 from bot.config import Settings
 from bot.errors import DiscordError, MissingPackage
 from bot.events import Exchange
-from bot.ports import Brain, Conversation, ToolAgent
+from bot.masking import Mask
+from bot.ports import Brain, Conversation, Diagnosis, Findings, ToolAgent
 
 if TYPE_CHECKING:
     from bot.chat.commands import SidetoneBot
@@ -54,6 +55,15 @@ TEXT_ONLY = Spoken()
 
 
 @dataclass(frozen=True, slots=True)
+class Debugging:
+    """What `!debug` works with."""
+
+    diagnosis: Diagnosis
+    findings: Sequence[Findings] = ()
+    """Asked in this order for what failed last; the first that knows of something is taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """What the bot can do through the tool agent."""
 
@@ -61,6 +71,8 @@ class Tools:
     """Without one, the commands that need it say how to set it up."""
     approval_s: float = APPROVAL_S
     """How long a request for approval lives."""
+    debugging: Debugging | None = None
+    """Without it there is no `!debug`."""
 
 
 NO_TOOLS = Tools()
@@ -79,8 +91,10 @@ async def run_discord(
     `!status`. Raises DiscordError, ConfigError, MissingPackage."""
     try:
         from bot.chat.commands import SidetoneBot
+        from bot.chat.debug_command import DebugCommand
         from bot.chat.history_commands import HistoryCommands
         from bot.chat.outlet import Marker
+        from bot.chat.safe_rest import guard
         from bot.chat.tool_desk import ToolDesk
     except ImportError as error:
         raise MissingPackage(
@@ -96,8 +110,11 @@ async def run_discord(
         calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s)
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
+        guard(bot, Mask(settings.secrets))
         bot.add_cog(HistoryCommands(desk, history))
-        runs = ToolDesk(bot, tools.agent, settings.discord, tasks, tools.approval_s)
+        if tools.debugging:
+            bot.add_cog(DebugCommand(bot.asking, tools.debugging))
+        runs = ToolDesk(bot, tools.agent, tasks, tools.approval_s)
         try:
             with _stopping_signals(stop):
                 if problem := await history.problem():

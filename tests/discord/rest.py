@@ -49,8 +49,14 @@ class Rest:
         """Registered slash commands by name."""
         self.refuse_edits: list[float] = []
         """Each of the next edits gets a 429 with this many seconds to wait."""
+        self.edits_allowed: tuple[int, float] | None = None
+        """So many in so many seconds; said in the headers, and a 429 for more."""
+        self.edits_refused = 0
+        self._edits: list[float] = []
         self.reactions: list[tuple[str, str, bool]] = []
         """Message, emoji and whether it was added or removed, in order."""
+        self.sent: list[tuple[str, Json]] = []
+        """Each message, edit and answer with a text: the way it came, and what the bot sent."""
         self.typing = 0
         self.cdn: dict[str, bytes] = {}
         """Contents of attached files by their id."""
@@ -96,6 +102,7 @@ class Rest:
 
     async def _post(self, request: web.Request) -> web.Response:
         payload, files = await body(request)
+        self._note("followup" if "token" in request.match_info else "message", payload, files)
         channel = int(request.match_info.get("channel", world.CHANNEL))
         return reply(self._show(payload, files, channel).raw)
 
@@ -105,6 +112,7 @@ class Rest:
         if payload["type"] in (5, 6):
             # "Wait for it": nothing is shown that a person could read.
             return reply({"interaction": {"id": request.match_info["id"], "type": 2}, "resource": resource})
+        self._note("callback", payload.get("data") or {}, files)
         shown = self._show(payload.get("data") or {}, files, world.CHANNEL)
         self._originals[request.match_info["token"]] = shown
         resource = {"type": payload["type"], "message": shown.raw}
@@ -131,6 +139,25 @@ class Rest:
         return found
 
     async def _patch(self, request: web.Request) -> web.Response:
+        if self.edits_allowed is None:
+            return await self._edit(request)
+        number, seconds = self.edits_allowed
+        now = time.monotonic()
+        self._edits = [each for each in self._edits if each > now - seconds]
+        reset = self._edits[0] + seconds - now if self._edits else seconds
+        left = number - len(self._edits) - 1
+        headers = {"X-RateLimit-Limit": str(number), "X-RateLimit-Bucket": "edits", "Via": "1.1 google"}
+        headers |= {"X-RateLimit-Remaining": str(max(0, left)), "X-RateLimit-Reset-After": f"{reset:.3f}"}
+        if left < 0:
+            self.edits_refused += 1
+            limited = {"message": "You are being rate limited.", "retry_after": reset, "global": False}
+            return reply(limited, 429, headers)
+        self._edits.append(now)
+        response = await self._edit(request)
+        response.headers.update(headers)
+        return response
+
+    async def _edit(self, request: web.Request) -> web.Response:
         payload, files = await body(request)
         if self.refuse_edits:
             wait = self.refuse_edits.pop(0)
@@ -143,6 +170,7 @@ class Rest:
             shown = next(each for each in self.messages if each.raw["id"] == wanted)
         if shown.deleted:
             return reply({"message": "Unknown Message", "code": 10008}, 404)
+        self._note("edit", payload, files)
         if too_long := refused(payload):
             return too_long
         shown.raw["content"] = payload["content"]
@@ -154,6 +182,9 @@ class Rest:
         shown.times.append(time.monotonic())
         shown.texts.append(payload["content"])
         return reply(shown.raw)
+
+    def _note(self, way: str, payload: Json, files: dict[str, bytes]) -> None:
+        self.sent.append((f"{way} with file" if files else way, payload))
 
     def _show(self, payload: Json, files: dict[str, bytes], channel: int) -> Shown:
         raw = world.message(world.BOT, payload.get("content") or "", channel)

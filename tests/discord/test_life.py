@@ -108,7 +108,7 @@ def test_an_orderly_stop_in_mid_answer(loopback: Loopback, number: int) -> None:
     try:
         # With a list, the list decides, and the owner is not on it.
         loopback.say(OWNER, "!ask forever")
-        loopback.wait_for_text("not on this bot's list of users", after=before)
+        loopback.wait_for_text("You are not on my list", after=before)
         loopback.say(FRIEND, "!ask forever")
         loopback.wait_for_text("more more", after=before)
         asked = time.monotonic()
