@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import discord
 from discord.ext import commands
 
-from bot.chat.approvals import ApprovalDesk
+from bot.chat.approvals import ApprovalDesk, Place
 from bot.chat.outlet import Send, translated
 from bot.chat.people import People
 
@@ -34,8 +34,9 @@ class Buttons(discord.ui.View):
 
 
 class DiscordCard:
-    def __init__(self, message: Any) -> None:
+    def __init__(self, message: Any, server: int) -> None:
         self._message = message
+        self.place: Place = (server, message.channel.id, message.id)
 
     async def close(self, text: str) -> None:
         with translated():
@@ -43,12 +44,14 @@ class DiscordCard:
 
 
 class DiscordAsker:
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, server: int) -> None:
+        """`server` is 0 for a private chat."""
         self._send = send
+        self._server = server
 
     async def ask(self, text: str, request_id: str) -> DiscordCard:
         with translated():
-            return DiscordCard(await self._send(text, view=Buttons(request_id)))
+            return DiscordCard(await self._send(text, view=Buttons(request_id)), self._server)
 
 
 class ApprovalClicks(commands.Cog):
@@ -61,13 +64,15 @@ class ApprovalClicks(commands.Cog):
         custom_id = str(cast("dict[str, object]", interaction.data or {}).get("custom_id", ""))
         if interaction.type is not discord.InteractionType.component or not custom_id.startswith((YES, NO)):
             return
+        message = interaction.message
         yes = custom_id.startswith(YES)
         answer = self._desk.click(
             custom_id.removeprefix(YES).removeprefix(NO),
             interaction.user.id if interaction.user else 0,
             yes=yes,
             refused=self._people.no_approver(interaction.user, interaction.guild),
-            untouched=interaction.message is not None and interaction.message.edited_at is None,
+            place=(interaction.guild_id or 0, interaction.channel_id or 0, message.id if message else 0),
+            untouched=message is not None and message.edited_at is None,
         )
         try:
             if answer:
@@ -87,3 +92,8 @@ class ApprovalClicks(commands.Cog):
     @_listener("on_raw_message_delete")
     async def deleted(self, event: discord.RawMessageDeleteEvent) -> None:
         self._desk.withdraw(event.message_id)
+
+    @_listener("on_raw_bulk_message_delete")
+    async def swept(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        for message in event.message_ids:
+            self._desk.withdraw(message)

@@ -16,6 +16,12 @@ REMEMBERED = 500
 
 EXPIRED = "This request has expired; the command was not run. Whoever wants it asks again."
 DECIDED = "This request was decided already."
+ELSEWHERE = "These buttons are not those of the request, so this click does not count."
+TOO_SOON = "That was too quick for me: click once more."
+
+Place = tuple[int, int, int]
+"""Server (0 for a private chat), channel and message."""
+NOWHERE: Place = (0, 0, 0)
 
 
 class Verdict(Enum):
@@ -42,6 +48,8 @@ class Request:
         """The message that asked; 0 for a slash command, which cannot be edited."""
         self.text = text
         """Of that message."""
+        self.card = NOWHERE
+        """The message with the buttons, once it is there."""
         self.expires = expires
         """The loop's time."""
         self.decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
@@ -71,9 +79,10 @@ class ApprovalDesk:
         finally:
             self._open.pop(request.request_id, None)
 
-    def click(self, request_id: str, by: int, *, yes: bool, refused: str, untouched: bool) -> str:
-        """`refused` is why this person may not decide, empty when they may; `untouched` is whether the message with
-        the buttons is as it was sent. Returns why the click does not count, or nothing when it decided."""
+    def click(self, request_id: str, by: int, *, yes: bool, refused: str, place: Place, untouched: bool) -> str:
+        """`refused` is why this person may not decide, empty when they may; `place` is the message with the buttons
+        that were clicked, `untouched` whether it is as it was sent. Returns why the click does not count, or nothing
+        when it decided."""
         request = self._open.get(request_id)
         if request is None or request.decision.done():
             return DECIDED if request_id in self._decided else EXPIRED
@@ -81,16 +90,21 @@ class ApprovalDesk:
             return EXPIRED
         if refused:
             return refused
+        if place != request.card:
+            return TOO_SOON if request.card == NOWHERE else ELSEWHERE
         if not untouched:
             self._decide(request, Decision(Verdict.WITHDRAWN))
             return "This message was changed after it was sent, so the command was not run."
         self._decide(request, Decision(Verdict.APPROVED if yes else Verdict.DENIED, by))
         return ""
 
-    def withdraw(self, origin: int, text: str | None = None) -> None:
-        """The message `origin` was deleted (None) or now says `text`: what it asked for before is off."""
+    def withdraw(self, message: int, text: str | None = None) -> None:
+        """`message` was deleted (None) or now says `text`: what it asked for before is off, and so is what was to be
+        decided on it."""
         for request in self._open.values():
-            if origin and request.origin == origin and request.text != text and not request.decision.done():
+            asked = request.origin == message and request.text != text
+            shown = request.card[-1] == message and text is None
+            if message and (asked or shown) and not request.decision.done():
                 self._decide(request, Decision(Verdict.WITHDRAWN))
 
     def close(self) -> None:

@@ -27,5 +27,7 @@ class People:
 
 
 def _person(user: User, guild: discord.Guild | None) -> access.Person:
-    roles = [role.id for role in user.roles] if isinstance(user, discord.Member) else []
+    # In a server that the bot does not know, py-cord has members without their server.
+    known = isinstance(user, discord.Member) and isinstance(user.guild, discord.Guild)
+    roles = [role.id for role in user.roles] if known and isinstance(user, discord.Member) else []
     return access.Person(user.id if user else 0, roles, guild.owner_id if guild else None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.agent_types import Command, Job
-from bot.chat.approvals import ApprovalDesk, Decision, Request, Verdict
+from bot.chat.approvals import ApprovalDesk, Decision, Place, Request, Verdict
 from bot.chat.live import LiveMessage
 from bot.chat.marks import Mark, State
 from bot.chat.rendering import LIMIT, units
@@ -38,6 +38,9 @@ DEFECT = "Something unexpected went wrong with this command; the log has the det
 
 class Card(Protocol):
     """The message with the buttons."""
+
+    @property
+    def place(self) -> Place: ...
 
     async def close(self, text: str) -> None:
         """Takes the buttons away. Raises DiscordError."""
@@ -114,6 +117,7 @@ class RunDesk:
             token = error.approval
         request = self._approvals.open(wish.origin, wish.text)
         card = await wish.asker.ask(question(wish), request.request_id)
+        request.card = card.place
         decision = await self._decided(card, request, wish)
         if decision.verdict is not Verdict.APPROVED:
             return None
@@ -125,7 +129,9 @@ class RunDesk:
         try:
             await card.close(f"{_shown(wish.command)}\n{verdict(decision)}")
         except DiscordError as error:
-            log.info("the buttons of a decided request stay: %s", error)
+            log.warning("the buttons of a decided request stay: %s", error)
+            if decision.verdict is not Verdict.APPROVED:
+                await _say(wish.outlet, verdict(decision))
         return decision
 
     async def _follow(self, wish: Wish, job: Job) -> State:

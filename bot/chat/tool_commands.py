@@ -139,7 +139,8 @@ class ToolCommands(commands.Cog):
         else:
             origin, text = ctx.message.id, ctx.message.content
         outlet = DiscordOutlet(ctx.respond, ctx.send)
-        self._hands.runs.start(Wish(ctx.author.id, wanted, origin, text, outlet, DiscordAsker(ctx.respond), mark))
+        asker = DiscordAsker(ctx.respond, ctx.guild.id if ctx.guild else 0)
+        self._hands.runs.start(Wish(ctx.author.id, wanted, origin, text, outlet, asker, mark))
 
     @command(description="Lists your commands, running and ended")
     async def jobs(self, ctx: Context) -> None:

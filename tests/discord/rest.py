@@ -49,6 +49,8 @@ class Rest:
         """Registered slash commands by name."""
         self.refuse_edits: list[float] = []
         """Each of the next edits gets a 429 with this many seconds to wait."""
+        self.refuse_posts: list[tuple[int, int]] = []
+        """Each of the next messages gets this HTTP status and code of Discord's instead."""
         self.edits_allowed: tuple[int, float] | None = None
         """So many in so many seconds; said in the headers, and a 429 for more."""
         self.edits_refused = 0
@@ -102,7 +104,12 @@ class Rest:
 
     async def _post(self, request: web.Request) -> web.Response:
         payload, files = await body(request)
+        if self.refuse_posts:
+            status, code = self.refuse_posts.pop(0)
+            return reply({"message": "Refused", "code": code}, status)
         self._note("followup" if "token" in request.match_info else "message", payload, files)
+        if (too_long := refused(payload)) and (payload.get("content") or not files):
+            return too_long
         channel = int(request.match_info.get("channel", world.CHANNEL))
         return reply(self._show(payload, files, channel).raw)
 
@@ -113,6 +120,8 @@ class Rest:
             # "Wait for it": nothing is shown that a person could read.
             return reply({"interaction": {"id": request.match_info["id"], "type": 2}, "resource": resource})
         self._note("callback", payload.get("data") or {}, files)
+        if (too_long := refused(payload.get("data") or {})) and not files:
+            return too_long
         shown = self._show(payload.get("data") or {}, files, world.CHANNEL)
         self._originals[request.match_info["token"]] = shown
         resource = {"type": payload["type"], "message": shown.raw}
@@ -198,7 +207,7 @@ class Rest:
 def refused(payload: Json) -> web.Response | None:
     """What Discord says to a text that is empty or too long."""
     text = payload.get("content") or ""
-    if text.strip() and len(text.encode("utf-16-le")) // 2 <= 2000:
+    if text.strip() and len(text.encode("utf-16-le", "surrogatepass")) // 2 <= 2000:
         return None
     return reply({"message": "Invalid Form Body", "code": 50035}, 400)
 

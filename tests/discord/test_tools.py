@@ -13,7 +13,19 @@ from tests.agent.process import KEY, AgentProcess, running
 from tests.discord.conftest import LAUNCH, BotProcess, log_in
 from tests.discord.loopback import Loopback
 from tests.discord.rest import Shown
-from tests.discord.world import APPROVER_ROLE, FRIEND, OWNER, STRANGER, TOKEN
+from tests.discord.world import (
+    APPROVER_ROLE,
+    CHANNEL,
+    FRIEND,
+    GUILD,
+    OTHER_CHANNEL,
+    OWNER,
+    STRANGER,
+    TOKEN,
+    channel,
+    click,
+    snowflake,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -364,3 +376,42 @@ def test_a_card_that_was_changed_is_no_request(loopback: Loopback, bot: BotProce
     loopback.click(OWNER, shown, "Approve")
     loopback.wait_for_text("was changed after it was sent", after=before)
     not_run(agent, "other")
+
+
+def test_a_click_counts_on_its_own_card_alone(loopback: Loopback, bot: BotProcess, agent: AgentProcess) -> None:
+    before = len(loopback.messages)
+    shown = asked(loopback, "touch forged")
+    genuine = click(OWNER, shown.raw, shown.buttons["Approve"])
+    for forged in (
+        {"message": {**shown.raw, "id": str(snowflake())}},
+        {"channel_id": str(OTHER_CHANNEL), "channel": channel(OTHER_CHANNEL)},
+        {"guild_id": str(OTHER_CHANNEL)},
+    ):
+        loopback.run(loopback.gateway.dispatch("INTERACTION_CREATE", genuine | {"id": str(snowflake())} | forged))
+    loopback.wait("the refusals", lambda: len(loopback.messages) == before + 4)
+    assert all("are not those of the request" in each.text for each in loopback.messages[before + 1 :])
+    not_run(agent, "forged")
+    assert set(shown.buttons) == {"Approve", "Deny"}
+    loopback.click(OWNER, shown, "Deny")
+    loopback.wait("the verdict", lambda: "Denied by" in shown.text)
+
+
+def test_a_swept_channel_and_a_deleted_card_end_the_request(
+    loopback: Loopback, bot: BotProcess, agent: AgentProcess
+) -> None:
+    before = len(loopback.messages)
+    message = loopback.say(OWNER, "!run touch swept")
+    shown = loopback.wait_for_text("wants to run this", after=before)
+    time.sleep(0.2)
+    swept = {"ids": [message], "channel_id": str(CHANNEL), "guild_id": str(GUILD)}
+    loopback.run(loopback.gateway.dispatch("MESSAGE_DELETE_BULK", swept))
+    loopback.wait("the end of the request", lambda: "was changed or deleted" in shown.text)
+    card = asked(loopback, "touch gone")
+    approve = card.buttons["Approve"]
+    card.deleted = True
+    after = len(loopback.messages)
+    loopback.delete(card.raw["id"])
+    loopback.wait_for_text("was changed or deleted; it was not run", after=after)
+    loopback.click_id(OWNER, card, approve)
+    loopback.wait_for_text("decided already", after=after)
+    not_run(agent, "gone")

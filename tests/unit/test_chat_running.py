@@ -11,7 +11,17 @@ from itertools import pairwise
 import pytest
 
 from bot.agent_types import Command, Job, Output
-from bot.chat.approvals import APPROVAL_S, DECIDED, EXPIRED, ApprovalDesk, Decision, Request, Verdict
+from bot.chat.approvals import (
+    APPROVAL_S,
+    DECIDED,
+    ELSEWHERE,
+    EXPIRED,
+    TOO_SOON,
+    ApprovalDesk,
+    Decision,
+    Request,
+    Verdict,
+)
 from bot.chat.live import LiveMessage
 from bot.chat.marks import State
 from bot.chat.running import PATIENCE_S, STOPPED, RunDesk, Wish
@@ -104,12 +114,17 @@ class FakeAsker:
 
     asked: list[tuple[str, str]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    place: tuple[int, int, int] = (3, 5, 500)
+    gone: bool = False
+    """Whether the card was deleted."""
 
     async def ask(self, text: str, request_id: str) -> FakeAsker:
         self.asked.append((text, request_id))
         return self
 
     async def close(self, text: str) -> None:
+        if self.gone:
+            raise MessageGone("The message was deleted.")
         self.closed.append(text)
 
 
@@ -147,8 +162,21 @@ class Stage:
                     await desk.close(1.8)
 
 
-def click(stage: Stage, *, yes: bool = True, by: int = 1, refused: str = "", untouched: bool = True) -> str:
-    return stage.approvals.click(stage.asker.asked[0][1], by, yes=yes, refused=refused, untouched=untouched)
+CARD = (3, 5, 500)
+
+
+def click(
+    stage: Stage,
+    *,
+    yes: bool = True,
+    by: int = 1,
+    refused: str = "",
+    place: tuple[int, int, int] = CARD,
+    untouched: bool = True,
+) -> str:
+    return stage.approvals.click(
+        stage.asker.asked[0][1], by, yes=yes, refused=refused, place=place, untouched=untouched
+    )
 
 
 # --- live messages ------------------------------------------------------------------------------------------------
@@ -207,6 +235,7 @@ def decided(*acts: tuple[float, object]) -> tuple[Decision, list[str]]:
     async def scenario() -> Decision:
         desk = ApprovalDesk()
         request = desk.open(99, "!run make")
+        request.card = CARD
         loop = asyncio.get_running_loop()
 
         async def play() -> None:
@@ -223,8 +252,12 @@ def decided(*acts: tuple[float, object]) -> tuple[Decision, list[str]]:
     return run_virtual(scenario()), said
 
 
-def press(yes: bool, by: int = 1, refused: str = "", untouched: bool = True) -> object:
-    return lambda desk, request: desk.click(request.request_id, by, yes=yes, refused=refused, untouched=untouched)
+def press(
+    yes: bool, by: int = 1, refused: str = "", untouched: bool = True, place: tuple[int, int, int] = CARD
+) -> object:
+    return lambda desk, request: desk.click(
+        request.request_id, by, yes=yes, refused=refused, place=place, untouched=untouched
+    )
 
 
 def change(text: str | None, origin: int = 99) -> object:
@@ -246,6 +279,10 @@ def change(text: str | None, origin: int = 99) -> object:
         ([(1, change(None))], Verdict.WITHDRAWN, [""]),
         ([(1, change("!run make")), (2, press(True))], Verdict.APPROVED, ["", ""]),
         ([(1, change("!run other", 98)), (2, press(True))], Verdict.APPROVED, ["", ""]),
+        ([(1, press(True, place=(3, 5, 501))), (2, press(True))], Verdict.APPROVED, [ELSEWHERE, ""]),
+        ([(1, press(True, place=(3, 6, 500)))], Verdict.EXPIRED, [ELSEWHERE]),
+        ([(1, change("!run make", 500)), (2, press(True))], Verdict.APPROVED, ["", ""]),
+        ([(1, change(None, 500)), (2, press(True))], Verdict.WITHDRAWN, ["", DECIDED]),
         ([(1, lambda desk, request: desk.close())], Verdict.STOPPED, [""]),
     ],
 )
@@ -253,6 +290,23 @@ def test_requests(acts: list[tuple[float, object]], verdict: Verdict, said: list
     decision, told = decided(*acts)
     assert decision.verdict is verdict
     assert told == said
+
+
+def test_a_click_before_the_card_is_known_decides_nothing() -> None:
+    async def scenario() -> str:
+        desk = ApprovalDesk()
+        request = desk.open(99, "!run make")
+        return desk.click(request.request_id, 1, yes=True, refused="", place=CARD, untouched=True)
+
+    assert run_virtual(scenario()) == TOO_SOON
+
+
+def test_a_card_that_was_deleted_is_answered_in_a_message() -> None:
+    stage = Stage(FakeAgent(allowed=False), asker=FakeAsker(gone=True))
+    run_virtual(stage.play(until=5, act=lambda: stage.approvals.withdraw(CARD[-1])))
+    assert len(stage.agent.runs) == 1
+    assert "was changed or deleted; it was not run" in stage.outlet.last
+    assert stage.mark.states == [State.WORKING, State.REFUSED]
 
 
 def test_a_changed_card_decides_against_it() -> None:
@@ -265,7 +319,7 @@ def test_a_click_on_a_card_from_before_a_restart() -> None:
     async def scenario() -> str:
         before = ApprovalDesk()
         request: Request = before.open(99, "!run make")
-        return ApprovalDesk().click(request.request_id, 1, yes=True, refused="", untouched=True)
+        return ApprovalDesk().click(request.request_id, 1, yes=True, refused="", place=CARD, untouched=True)
 
     assert run_virtual(scenario()) == EXPIRED
 
