@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -180,6 +181,15 @@ class _Reader:
         return ConfigError(f"{name} is {value}, but must be {allowed}. Correct it in .env or in the environment.")
 
 
+def _password(url: str) -> tuple[str, ...]:
+    """As it is written in the address of a proxy, and as it is meant."""
+    try:
+        written = urlsplit(url).password or ""
+    except ValueError:
+        return ()
+    return tuple(dict.fromkeys(filter(None, (written, unquote(written)))))
+
+
 LOCAL_PATHS = {
     "WHISPER_PATH": "whisper",
     "LLM_PATH": "llm",
@@ -214,6 +224,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
     read = _Reader(values)
     language = read.text("STT_LANGUAGE", "en").lower()
     folder = Path(read.text("MODEL_DIR", "models")).expanduser()
+    proxy = read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy")))
     return Settings(
         models=ModelSettings(
             profile=read.choice("MODEL_PROFILE", "auto", ("auto", "embedded", "gpu")),
@@ -247,7 +258,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
         ),
         discord=DiscordSettings(
             token=read.text("DISCORD_TOKEN"),
-            proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
+            proxy=proxy,
             allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
             voice_idle_s=60 * read.number("DISCORD_VOICE_IDLE_MIN", 15, 0.05, 1440),
             history=read.file_to_write("DISCORD_HISTORY", "logs/conversations.db"),
@@ -263,5 +274,5 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             tls=read.path("AGENT_TLS_DIR"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
-        secrets=tuple(value for name in SECRETS if (value := read.text(name))),
+        secrets=(*(value for name in SECRETS if (value := read.text(name))), *_password(proxy)),
     )

@@ -73,7 +73,10 @@ async def _text(file: Attached, fetch: Fetch, limit: int, *, tolerant: bool) -> 
         raise UnreadableText("is a picture; I cannot see pictures in this version.")
     if file.size > limit:
         raise UnreadableText(f"has {size(file.size)}; I read text files of up to {size(limit)}.")
-    return decoded(await fetch(file.url, limit), tolerant=tolerant)
+    text = decoded(await fetch(file.url, limit), tolerant=tolerant)
+    if not text.strip():
+        raise UnreadableText("is empty.")
+    return text
 
 
 def decoded(data: bytes, *, tolerant: bool = False) -> str:

@@ -112,7 +112,7 @@ def _closed(text: str, fence: Fence | None) -> str:
 
 def _cut(text: str, limit: int) -> int:
     """Where the first part of `text` ends; at least 1."""
-    window = _window(text, limit)
+    window = beginning(text, limit)
     fence, closed = _scan(window)
     if fence is not None:
         if window[: fence.start].strip():
@@ -127,7 +127,7 @@ def _cut(text: str, limit: int) -> int:
     return closed or len(window)
 
 
-def _window(text: str, limit: int) -> str:
+def beginning(text: str, limit: int) -> str:
     """The longest beginning with at most `limit` units."""
     window = text[:limit]
     while (excess := units(window) - limit) > 0:

@@ -33,6 +33,10 @@ FILE_LIMIT = 9 << 20
 """Bytes; Discord takes files of up to 10 MiB."""
 FILE_NAME = "output.txt"
 STOPPED = "The bot is being shut down. The command runs on: `!jobs` lists it when I am back, `!kill` ends it."
+TOO_LONG = (
+    "This command is too long to be shown whole to who approves it: emoji take twice the room, and what cannot be seen "
+    "is spelled out. Put it into a script and run that."
+)
 DEFECT = "Something unexpected went wrong with this command; the log has the details."
 
 
@@ -95,6 +99,7 @@ class RunDesk:
             job = await self._started(wish)
             state = await self._follow(wish, job) if job else State.REFUSED
         except AgentError as error:
+            log.warning("a command was not run by the agent: %s", error.reason)
             state = State.REFUSED if error.reason in ("denied", "sandbox_unavailable") else State.FAILED
             await _say(wish.outlet, failure(error))
         except DiscordError as error:
@@ -115,8 +120,13 @@ class RunDesk:
             if error.reason != "approval_needed" or not error.approval:
                 raise
             token = error.approval
+        asked = question(wish)
+        if units(asked) > LIMIT:
+            log.warning("a command was refused: it is too long to be shown to who approves it")
+            await _say(wish.outlet, TOO_LONG)
+            return None
         request = self._approvals.open(wish.origin, wish.text)
-        card = await wish.asker.ask(question(wish), request.request_id)
+        card = await wish.asker.ask(asked, request.request_id)
         request.card = card.place
         decision = await self._decided(card, request, wish)
         if decision.verdict is not Verdict.APPROVED:
@@ -162,6 +172,7 @@ class RunDesk:
             # Its output has ended, so it has, but for what the agent does after it.
             end = await self._agent.job(user, job.job_id, END_WAIT_S)
         except AgentError as error:
+            log.warning("the output of a command broke off: %s", error.reason)
             gone = error.reason == "not_found"
             sentence = "The agent was restarted, and the command ended with it." if gone else failure(error)
             live.finish(*report(job, terminal, sentence))

@@ -56,6 +56,9 @@ def safe(payload: dict[str, Any], mask: Mask) -> dict[str, Any]:
     message = masked["data"] if isinstance(masked.get("data"), dict) else masked
     if "content" in message:
         message["allowed_mentions"] = NOBODY
+    if isinstance(message.get("message_reference"), dict):
+        # Who has deleted the question still gets the answer.
+        message["message_reference"] = message["message_reference"] | {"fail_if_not_exists": False}
     return masked
 
 
@@ -69,9 +72,17 @@ def _masked(value: Any, mask: Mask) -> Any:
 
 def _safe_form(form: Iterable[dict[str, Any]], mask: Mask) -> list[dict[str, Any]]:
     return [
-        part | {"value": _file(part["value"], mask) if "filename" in part else _json(part["value"], mask)}
+        part | {"value": _file(part["value"], mask), "filename": _name(part["filename"], mask)}
+        if "filename" in part
+        else part | {"value": _json(part["value"], mask)}
         for part in form
     ]
+
+
+def _name(name: str, mask: Mask) -> str:
+    """Of a file: nothing but harmless characters."""
+    masked = mask(name)
+    return name if masked == name else masked.replace("[", "").replace("]", "")
 
 
 def _json(text: str, mask: Mask) -> str:

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from bot.agent_types import Change, Changes, FilePage, Hits, Job, Watched
-from bot.chat.rendering import LIMIT, MAX_PARTS, Rendered, split
+from bot.chat.rendering import LIMIT, MAX_PARTS, Rendered, beginning, split, units
 from bot.errors import AgentError
 
 BREAK = "\N{ZERO WIDTH SPACE}"
@@ -107,7 +107,7 @@ def failure(error: AgentError) -> str:
 def plain(text: str) -> str:
     """A sentence that may hold names of files: links, marks and mentions in it are nothing but text."""
     marked = re.sub(r"([\\*_~|`\[\]<>])", r"\\\1", visible(text))
-    return marked.replace("@", f"@{BREAK}").replace("://", f":{BREAK}//")[: LIMIT - 200]
+    return beginning(marked.replace("@", f"@{BREAK}").replace("://", f":{BREAK}//"), LIMIT - 200)
 
 
 def page(shown: FilePage) -> Rendered:
@@ -134,9 +134,12 @@ def fitted(head: str, code: str, whole: str) -> Rendered:
     parts = split(f"{head}\n{code[: LIMIT * (MAX_PARTS + 1)]}")
     if len(parts) <= MAX_PARTS:
         return Rendered(tuple(parts))
-    room = LIMIT - 100 - 2 * len(head)
-    first = code[:room].rpartition("\n")[0] or code[:room]
-    return Rendered((f"{head} This is the beginning; all of it is in the file.\n{first}\n```",), whole)
+    head = f"{head} This is the beginning; all of it is in the file."
+    first = beginning(code, LIMIT - units(head) - len("\n\n```"))
+    newline = first.rfind("\n")
+    # One line that is longer than a message is cut in it.
+    first = first[:newline] if newline > len(first) // 2 else first
+    return Rendered((f"{head}\n{first}\n```",), whole)
 
 
 def hits(found: Hits, pattern: str) -> Rendered:
@@ -228,7 +231,7 @@ def size(count: float) -> str:
 def _listed(lines: Sequence[str]) -> str:
     shown: list[str] = []
     for line in lines[:LISTED]:
-        if sum(map(len, shown)) + len(line) > LIMIT - 200:
+        if sum(map(units, shown)) + units(line) > LIMIT - 200:
             break
         shown.append(line)
     more = len(lines) - len(shown)
