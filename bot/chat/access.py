@@ -43,4 +43,5 @@ def no_approver(person: Person, listed: Collection[int]) -> str:
 
 
 def _add(person: Person, name: str, *, role: bool = True) -> str:
-    return f"My operator can add {person.user}{', or one of your roles,' if role else ''} to {name}."
+    roles = ", or one of your roles," if role and person.owner is not None else ""
+    return f"My operator can add {person.user}{roles} to {name}."

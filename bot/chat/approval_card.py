@@ -61,8 +61,10 @@ class ApprovalClicks(commands.Cog):
 
     @_listener("on_interaction")
     async def clicked(self, interaction: discord.Interaction) -> None:
-        custom_id = str(cast("dict[str, object]", interaction.data or {}).get("custom_id", ""))
-        if interaction.type is not discord.InteractionType.component or not custom_id.startswith((YES, NO)):
+        data = cast("dict[str, object]", interaction.data or {})
+        custom_id = str(data.get("custom_id", ""))
+        button = data.get("component_type") == discord.ComponentType.button.value
+        if not button or not custom_id.startswith((YES, NO)):
             return
         message = interaction.message
         yes = custom_id.startswith(YES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,8 @@ from bot.chat.limits import Limits
 from bot.chat.marks import Mark, State
 from bot.chat.outlet import DiscordOutlet, Marker
 from bot.chat.text import Outlet, TextDesk
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,12 @@ class Asking:
 
     def by_message(self, message: discord.Message) -> Request:
         outlet, mark = DiscordOutlet(message.reply, message.channel.send), self._marker.of(message)
-        return Request(message.channel.id, message.author.id, outlet, mark, message.reply, True)
+
+        async def refuse(sentence: str) -> None:
+            log.warning("a question was refused: %s", sentence)
+            await message.reply(sentence)
+
+        return Request(message.channel.id, message.author.id, outlet, mark, refuse, True)
 
     async def admit(self, request: Request) -> bool:
         """Counts one question; says it when there were too many."""
@@ -68,6 +76,9 @@ class Asking:
         return await with_files(question, attached(files), self.fetch)
 
     async def ask(self, request: Request, question: str) -> None:
+        # JSON lets half characters through, which no model and no file takes.
+        question = question.encode("utf-8", "replace").decode()
+        request.mark.set(State.WORKING)
         refused = self._desk.ask(request.channel, request.user, question, request.outlet, request.mark)
         if refused:
             await request.refuse(refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
+import sys
 from typing import Any
 
 import discord
@@ -12,12 +12,14 @@ from discord.ext import bridge, commands
 
 from bot.chat.asking import Asking
 from bot.chat.bridging import Context, command, option
+from bot.chat.contexts import MessageContext, Repetitions, SlashContext, fail
 from bot.chat.helping import Line, overview
 from bot.chat.limits import Limits
 from bot.chat.marks import State
-from bot.chat.outlet import Marker
+from bot.chat.outlet import Marker, trouble
 from bot.chat.people import People
 from bot.chat.rendering import split
+from bot.chat.showing import inline
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
 from bot.chat.voice_commands import VoiceCommands
@@ -31,7 +33,10 @@ NOTHING_GIVEN = {
     "say": "There is nothing to say. Write it after the command: `!say The build is green.`",
 }
 NOTHING_BESIDE = "Write your question beside the mention; `!help` lists the commands."
-FAILED = "Something unexpected went wrong in this command; the log has the details."
+PLAUSIBLE_S = 4.0
+"""An answer to a heartbeat that comes before py-cord has noted its sending counts from the one before; so does none."""
+PEOPLES = (discord.MessageType.default, discord.MessageType.reply)
+"""Discord also writes messages in people's names: the title of a thread that they began is one."""
 
 
 class Refused(commands.CheckFailure):
@@ -57,6 +62,7 @@ class SidetoneBot(bridge.Bot):
         self.people = People(settings)
         self._limits = Limits(commands=settings.commands_a_minute, questions=settings.questions_a_minute)
         self.marker = marker
+        self._again = Repetitions()
         self.asking = Asking(self, desk, self._limits, marker)
         self.add_check(self._check)
         self.add_cog(TextCommands(self, desk, model))
@@ -80,21 +86,22 @@ class SidetoneBot(bridge.Bot):
         self.logged_in.set()
 
     async def on_message(self, message: discord.Message) -> None:
-        if message.author.bot:
+        if message.author.bot or message.webhook_id or message.type not in PEOPLES or self._again(message.id):
             return
         if message.content.startswith(PREFIX):
             await self.process_commands(message)
-        elif self._is_for_me(message):
+        elif is_for(self.user, message):
             await self._continue(message)
 
-    def _is_for_me(self, message: discord.Message) -> bool:
-        replied = message.reference.resolved if message.reference else None
-        if self.user in message.mentions:
-            return True
-        if isinstance(replied, discord.Message) and replied.author == self.user:
-            return True
-        # Discord offers the bot's own role beside its name, and people take either.
-        return message.guild is not None and message.guild.self_role in message.role_mentions
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        if not self._again(interaction.id):
+            await self.process_application_commands(interaction)
+
+    async def get_context(self, message: discord.Message, cls: Any = MessageContext) -> Any:
+        return await super().get_context(message, cls=cls)
+
+    async def get_application_context(self, interaction: discord.Interaction, cls: Any = SlashContext) -> Any:
+        return await super().get_application_context(interaction, cls=cls)
 
     async def _continue(self, message: discord.Message) -> None:
         request = self.asking.by_message(message)
@@ -103,7 +110,7 @@ class SidetoneBot(bridge.Bot):
             if not refused.said:
                 await request.refuse(str(refused))
             return
-        question = self._without_mention(message)
+        question = without_mention(self.user, message)
         if not question and not message.attachments:
             request.mark.set(State.REFUSED)
             await request.refuse(NOTHING_BESIDE)
@@ -117,20 +124,20 @@ class SidetoneBot(bridge.Bot):
                 request.mark.set(State.REFUSED)
                 await request.refuse("\n".join((*asked.notes, NOTHING_BESIDE)))
 
-    def _without_mention(self, message: discord.Message) -> str:
-        assert self.user is not None  # noqa: S101 - set at log-in, before any message
-        question = message.content
-        role = message.guild.self_role if message.guild else None
-        for mention in (f"<@{self.user.id}>", f"<@!{self.user.id}>", *([role.mention] if role else [])):
-            question = question.replace(mention, "")
-        return question.strip()
-
     async def on_error(self, event_method: str, *args: Any, **kwargs: Any) -> None:
         """Comes inside the `except` of py-cord."""
+        problem = trouble(sys.exc_info()[1])
         if event_method == "on_connect":
-            log.exception("the slash commands could not be registered; the ! commands work")
+            log.warning(
+                "the slash commands could not be registered; the ! commands work: %s", problem, exc_info=not problem
+            )
+        elif problem:
+            log.warning("%s was not answered: %s", event_method, problem)
         else:
             log.exception("a defect in %s", event_method)
+
+    async def on_command_completion(self, context: commands.Context[Any]) -> None:
+        self.marker.ended(context.message, State.DONE)
 
     async def on_command_error(self, context: commands.Context[Any], exception: commands.CommandError) -> None:
         await self._explain(context, exception)
@@ -141,25 +148,24 @@ class SidetoneBot(bridge.Bot):
         await self._explain(context, exception)
 
     async def _explain(self, ctx: Any, error: Exception) -> None:
-        match error:
+        # py-cord puts what a command raises into an error of its own.
+        original: BaseException = getattr(error, "original", error)
+        match original:
             case Refused():
-                sentence = str(error)
-                if error.said and not isinstance(ctx, bridge.BridgeApplicationContext):
+                sentence = str(original)
+                if original.said and not isinstance(ctx, bridge.BridgeApplicationContext):
                     return  # Slash commands must be answered, and only who typed them sees it.
             case commands.CommandNotFound() if not ctx.invoked_with.isalnum() or self._refusal(ctx.author, ctx.guild):
                 return  # A stranger's "!..." is more likely meant for another bot.
             case commands.CommandNotFound():
-                sentence = f"There is no command `!{ctx.invoked_with}`; `!help` lists what there is."
+                sentence = f"There is no command {inline(f'!{ctx.invoked_with}', 60)}; `!help` lists what there is."
             case commands.UserInputError() if ctx.command and ctx.command.name in NOTHING_GIVEN:
                 sentence = NOTHING_GIVEN[ctx.command.name]
             case commands.UserInputError():
-                sentence = f"This command is not written so; `!help` shows how. ({error})"
+                sentence = f"This command is not written so; `!help` shows how. ({str(error)[:200]})"
             case _:
-                log.error("a defect in a command", exc_info=error)
-                sentence = FAILED
-        if not isinstance(ctx, bridge.BridgeApplicationContext):
-            self.marker.of(ctx.message).set(State.FAILED if sentence is FAILED else State.REFUSED)
-        log.info("a command was answered with an error: %s", sentence)
+                await fail(ctx, original)
+                return
         await ctx.respond(sentence, ephemeral=True)
 
 
@@ -202,7 +208,7 @@ class TextCommands(commands.Cog):
         latency = self._bot.latency
         lines = [
             f"Up for {duration(up)}"
-            + (f"; Discord answers in {latency * 1000:.0f} ms." if math.isfinite(latency) else "."),
+            + (f"; Discord answers in {latency * 1000:.0f} ms." if latency < PLAUSIBLE_S else "."),
             f"Language model: {self._model}." if self._model else "",
             f"Conversations: {self._desk.conversations}; answers being written: {self._desk.answering}.",
         ]
@@ -221,3 +227,22 @@ def duration(seconds: float) -> str:
     days, hours = divmod(hours, 24)
     parts = [f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")) if n]
     return " ".join(parts[:2]) or "0 s"
+
+
+def is_for(me: discord.ClientUser | None, message: discord.Message) -> bool:
+    replied = message.reference.resolved if message.reference else None
+    if me in message.mentions:
+        return True
+    if isinstance(replied, discord.Message) and replied.author == me:
+        return True
+    # Discord offers the bot's own role beside its name, and people take either.
+    return message.guild is not None and message.guild.self_role in message.role_mentions
+
+
+def without_mention(me: discord.ClientUser | None, message: discord.Message) -> str:
+    assert me is not None  # noqa: S101 - set at log-in, before any message
+    question = message.content
+    role = message.guild.self_role if message.guild else None
+    for mention in (f"<@{me.id}>", f"<@!{me.id}>", *([role.mention] if role else [])):
+        question = question.replace(mention, "")
+    return question.strip()

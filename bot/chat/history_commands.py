@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from discord.ext import bridge, commands
@@ -14,6 +15,8 @@ from bot.chat.showing import block, fitted
 from bot.chat.text import TextDesk
 from bot.errors import DiskError
 from bot.events import Exchange
+
+log = logging.getLogger(__name__)
 
 SHOWN = 10
 """Exchanges in `!history`."""
@@ -31,14 +34,14 @@ class HistoryCommands(commands.Cog):
     @command(description="Shows what we said here, you and I")
     async def history(self, ctx: Context) -> None:
         if not self._history.kept:
-            await ctx.respond(NOT_KEPT)
+            await ctx.respond(NOT_KEPT, ephemeral=True)
             return
         try:
             # In this order: an answer that is kept in between must not look like one that is left out.
             count = await self._history.count(*_key(ctx))
             found = await self._history.recall(*_key(ctx), SHOWN)
         except DiskError as error:
-            await ctx.respond(str(error))
+            await ctx.respond(str(error), ephemeral=True)
             return
         outlet = DiscordOutlet(ctx.respond, ctx.send)
         rendered = conversation(found, count)
@@ -55,6 +58,7 @@ class HistoryCommands(commands.Cog):
         try:
             count = await self._history.forget(*_key(ctx))
         except DiskError as error:
+            log.warning("a conversation was not removed from the disk: %s", error)
             await ctx.respond(f"I have forgotten it, but it may still be on disk. {error}")
             return
         what = f" {count} question{'s' * (count != 1)} and answers are removed from the disk." if count else ""

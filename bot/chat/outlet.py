@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,10 @@ from bot.errors import DiscordError
 log = logging.getLogger(__name__)
 
 FILE_NAME = "answer.txt"
+MARKS = 500
+"""Messages whose mark is remembered."""
+TOO_LATE = 10062
+"""Discord's code for an interaction that was not answered within 3 s."""
 
 Send = Callable[..., Awaitable[Any]]
 """Takes `content` and `file`; gives something with `edit(content=...)`."""
@@ -54,9 +59,23 @@ class Marker:
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
         self._tasks = tasks
         self._running: set[asyncio.Task[None]] = set()
+        self._marks: OrderedDict[int, _MessageMark] = OrderedDict()
 
     def of(self, message: discord.Message | None) -> Mark:
-        return NoMark() if message is None else _MessageMark(message, self._spawn)
+        """The same for the same message: whoever marks it later takes the earlier mark away."""
+        return NoMark() if message is None else self._of(message)
+
+    def ended(self, message: discord.Message, state: State) -> None:
+        """Marks a message whose command has not said itself how it went."""
+        mark = self._of(message)
+        if mark.wanted is None or (mark.wanted is State.WORKING and state is not State.DONE):
+            mark.set(state)
+
+    def _of(self, message: discord.Message) -> _MessageMark:
+        mark = self._marks.setdefault(message.id, _MessageMark(message, self._spawn))
+        while len(self._marks) > MARKS:
+            self._marks.popitem(last=False)
+        return mark
 
     async def close(self, limit_s: float) -> None:
         if self._running:
@@ -74,17 +93,17 @@ class _MessageMark:
     def __init__(self, message: discord.Message, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         self._message = message
         self._spawn = spawn
-        self._wanted: State | None = None
+        self.wanted: State | None = None
         self._shown: State | None = None
         self._turn = asyncio.Lock()
 
     def set(self, state: State) -> None:
-        self._wanted = state
+        self.wanted = state
         self._spawn(self._apply())
 
     async def _apply(self) -> None:
         async with self._turn:
-            wanted, before = self._wanted, self._shown
+            wanted, before = self.wanted, self._shown
             if wanted is None or wanted is before:
                 return
             try:
@@ -111,6 +130,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except discord.NotFound as error:
+        if error.code == TOO_LATE:
+            raise DiscordError("Discord did not get an answer to this command in time. Send it once more.") from error
         raise MessageGone("The message was deleted.") from error
     except discord.Forbidden as error:
         raise DiscordError(
@@ -118,6 +139,19 @@ def translated() -> Iterator[None]:
             "Attach Files and Read Message History there."
         ) from error
     except discord.HTTPException as error:
-        raise DiscordError(f"Discord refused a message (HTTP {error.status}, code {error.code}).") from error
+        raise DiscordError(f"Discord refused a message (HTTP {error.status}, code {error.code}). Try again.") from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise DiscordError("Discord could not be reached.") from error
+        raise DiscordError("Discord could not be reached. Try again.") from error
+
+
+def trouble(error: BaseException | None) -> str:
+    """What Discord or the network did, as a sentence; empty when `error` is something else."""
+    try:
+        with translated():
+            if error is not None:
+                raise error
+    except DiscordError as known:
+        return str(known)
+    except BaseException:
+        return ""
+    return ""

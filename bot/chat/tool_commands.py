@@ -32,6 +32,10 @@ NO_AGENT = (
     'API_KEY into my .env, and start me again. The README has the lines under "The agent".'
 )
 NO_JOB = "You have no such command. !jobs lists yours, ended ones for an hour."
+NOT_WATCHED = "That is not watched. !watches lists what is."
+LONGEST_ID = 40
+"""Characters that the agent takes; the same below."""
+LONGEST_PATTERN = 1000
 ARGUMENT = {
     "read": "Which file? `!read src/app.py`, `!read src/app.py:40-80`",
     "find": "What do you look for? `!find TODO`, or `!find /def \\w+_test/` for a regular expression.",
@@ -74,6 +78,8 @@ class ToolCommands(commands.Cog):
     async def find(self, ctx: Context, *, pattern: str = "") -> None:
         async def answer(hands: Hands, user: str) -> Answer:
             wanted, regex = showing.asked_pattern(pattern)
+            if len(wanted) > LONGEST_PATTERN:
+                raise AgentError(f"This pattern is too long; {LONGEST_PATTERN} characters are the limit.", "denied")
             return showing.hits(await hands.agent.find(user, wanted, regex=regex), pattern)
 
         await self._answer(ctx, pattern, answer, file_name="hits.txt")
@@ -91,7 +97,12 @@ class ToolCommands(commands.Cog):
     @option("path", str, description="As `watches` shows it")
     async def unwatch(self, ctx: Context, *, path: str = "") -> None:
         async def answer(hands: Hands, user: str) -> Answer:
-            await hands.agent.unwatch(user, path.strip())
+            try:
+                await hands.agent.unwatch(user, path.strip())
+            except AgentError as error:
+                if error.reason != "not_found":
+                    raise
+                raise AgentError(NOT_WATCHED, error.reason) from error
             return f"{showing.inline(path.strip())} is not watched any more."
 
         await self._answer(ctx, path, answer)
@@ -133,6 +144,7 @@ class ToolCommands(commands.Cog):
             mark.set(State.REFUSED)
             await ctx.respond(str(error), ephemeral=True)
             return
+        mark.set(State.WORKING)
         if isinstance(ctx, bridge.BridgeApplicationContext):
             await ctx.defer()
             origin, text = 0, ""
@@ -153,6 +165,8 @@ class ToolCommands(commands.Cog):
     @option("job", str, description="As `jobs` shows it")
     async def kill(self, ctx: Context, *, job: str = "") -> None:
         async def answer(hands: Hands, user: str) -> Answer:
+            if len(job.strip()) > LONGEST_ID:
+                raise AgentError(NO_JOB, "not_found")
             try:
                 killed = await hands.agent.kill(user, job.strip())
             except AgentError as error:
@@ -185,7 +199,7 @@ class ToolCommands(commands.Cog):
         try:
             shown = await answer(self._hands, str(ctx.author.id))
         except AgentError as error:
-            log.info("the agent did not do it: %s", error.reason)
+            log.warning("%s was not done by the agent: %s", ctx.command, error.reason)
             mark.set(State.REFUSED if error.reason == "denied" else State.FAILED)
             await ctx.respond(showing.failure(error))
             return

@@ -19,6 +19,7 @@ class FakeMessage:
         self.seconds, self.error = seconds, error
         self.guild = SimpleNamespace(me="me") if guild else None
         self.channel = SimpleNamespace(me="me")
+        self.id = 1
         self.shown: list[str] = []
 
     async def add_reaction(self, emoji: State) -> None:
