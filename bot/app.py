@@ -98,6 +98,6 @@ async def tool_agent(settings: Settings) -> AsyncIterator[ToolAgent | None]:
         return
     client = AgentClient(settings.agent)
     try:
-        yield AgentHands(client)
+        yield AgentHands(client, settings.agent.distribution)
     finally:
         await client.close()

@@ -101,6 +101,8 @@ class AgentSettings:
     """Empty when no agent is configured."""
     tls: Path | None
     """The folder with ca.pem, bot.pem and bot.key; needed for an agent that is not on this machine."""
+    distribution: str = ""
+    """Of WSL, in which the agent runs; empty for the default one. Matters on Windows only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             port=read.whole("PORT", 18861, 1, 65535),
             api_key=read.text("API_KEY"),
             tls=read.path("AGENT_TLS_DIR"),
+            distribution=read.text("WSL_DISTRO"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
     )

@@ -72,7 +72,9 @@ def agent_setup() -> None:
     else:
         python = root / wsl_side.VENV / "bin" / "python"
         base = getattr(sys, "_base_executable", None) or sys.executable
-        commands = [[str(python), "-m", "pip", "install", "--disable-pip-version-check", "-r", requirements]]
+        commands = [
+            [str(python), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(root / requirements)]
+        ]
         if not python.exists():
             commands.insert(0, [base, "-m", "venv", "--clear", str(root / wsl_side.VENV)])
     with setup_env.alone(setup_env.LOG) as log:
