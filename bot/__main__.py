@@ -102,6 +102,12 @@ async def dispatch(options: argparse.Namespace, settings: config.Settings) -> in
             return await run(settings)
 
 
+def log_file(command: str | None, settings: config.Settings) -> Path | None:
+    """Of the two commands that go on for long; one each, for a file can be rotated by one program only."""
+    name = {None: "bot", "run": "bot", "talk": "talk"}.get(command)
+    return settings.data / f"{name}.jsonl" if name else None
+
+
 def first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -145,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
         take_signals()
         config.prepare_libraries()
         settings = config.load()
-        log.start(settings.log_level)
+        log.start(settings.log_level, secrets=settings.secrets, file=log_file(options.command, settings))
         return asyncio.run(dispatch(options, settings))
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -114,6 +115,10 @@ class Settings:
     discord: DiscordSettings
     agent: AgentSettings
     log_level: str
+    data: Path = PROJECT / "logs"
+    """What is written while it runs: conversations, logs, pid files."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Values that must not appear in any log."""
 
 
 class _Reader:
@@ -210,6 +215,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
     read = _Reader(values)
     language = read.text("STT_LANGUAGE", "en").lower()
     folder = Path(read.text("MODEL_DIR", "models")).expanduser()
+    data = PROJECT / Path(read.text("DATA_DIR", "logs")).expanduser()
     return Settings(
         models=ModelSettings(
             profile=read.choice("MODEL_PROFILE", "auto", ("auto", "embedded", "gpu")),
@@ -246,7 +252,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
             allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
             voice_idle_s=60 * read.number("DISCORD_VOICE_IDLE_MIN", 15, 0.05, 1440),
-            history=read.file_to_write("DISCORD_HISTORY", "logs/conversations.db"),
+            history=read.file_to_write("DISCORD_HISTORY", str(data / "conversations.db")),
             runners=read.ids("DISCORD_RUNNERS"),
             approvers=read.ids("DISCORD_APPROVERS"),
         ),
@@ -258,4 +264,18 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             distribution=read.text("WSL_DISTRO"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
+        data=data,
+        secrets=_secrets(read),
     )
+
+
+def _secrets(read: _Reader) -> tuple[str, ...]:
+    """Also the password in a proxy's URL, as it stands there and as it is meant."""
+    found = [read.text(name) for name in SECRETS]
+    for name in ("DISCORD_PROXY", "HTTPS_PROXY", "https_proxy"):
+        try:
+            password = urlsplit(read.text(name)).password or ""
+        except ValueError:
+            continue
+        found += [password, unquote(password)]
+    return tuple(dict.fromkeys(filter(None, found)))

@@ -53,6 +53,9 @@ class Project:
         assert "Traceback" not in done.stdout, done.stdout
         return done
 
+    def log(self) -> str:
+        return (self.folder / "logs" / "bot.jsonl").read_text(encoding="utf-8")
+
     def pid(self, name: str) -> int:
         return int(json.loads((self.folder / "logs" / f"{name}.pid").read_text(encoding="utf-8"))["pid"])
 
@@ -129,6 +132,15 @@ def test_start_all_status_stop_all(project: Project, loopback: Loopback) -> None
     (project.folder / "src" / "note.txt").write_text("read through both\n", encoding="utf-8")
     loopback.say(world.OWNER, "!read note.txt")
     loopback.wait_for_text("read through both")
+
+    loopback.say(world.OWNER, f"<@{world.BOT}> What is a zebrafish? One word.")
+    end = time.monotonic() + 30
+    while "answered" not in (text := project.log()) and time.monotonic() < end:
+        time.sleep(0.1)
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {"text-1"} <= {line.get("turn") for line in lines if line["message"] == "answered"}
+    assert "zebrafish" not in text, "what people write is logged at DEBUG alone"
+    assert not any(secret in text for secret in SECRETS)
 
     kill(pids[1])
     status = project.just("status")
