@@ -30,7 +30,7 @@ SAME_PRESS_S = 0.3
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m bot", description="Sidetone: a developer assistant you talk to.")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("run", help="start the Discord bot (default)")
+    run = commands.add_parser("run", help="start the Discord bot (default)")
 
     talk = commands.add_parser("talk", help="hold a conversation through microphone and loudspeaker, or on a WAV")
     talk.add_argument("--wav", metavar="FILE", type=Path, help="hear this WAV instead of the microphone")
@@ -38,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
     talk.add_argument("--events", metavar="FILE", type=Path, help="write what happens as JSON lines")
     talk.add_argument("--fast", action="store_true", help="with --wav: as fast as it can instead of at real time")
     talk.add_argument("--turns", metavar="N", type=positive, help="end after N questions")
+
+    for command in (run, talk):
+        what = "keep the sound of each stage of one conversation in this folder, to find out what went wrong"
+        command.add_argument("--debug-audio", metavar="DIR", type=Path, help=what)
 
     ask = commands.add_parser("ask", help="ask one question in text")
     ask.add_argument("question", metavar="QUESTION")
@@ -82,7 +86,9 @@ async def dispatch(options: argparse.Namespace, settings: config.Settings) -> in
         case "talk":
             from bot.talk import TalkOptions, talk
 
-            chosen = TalkOptions(options.wav, options.out, options.events, options.fast, options.turns)
+            chosen = TalkOptions(
+                options.wav, options.out, options.events, options.fast, options.turns, options.debug_audio
+            )
             return await talk(settings, chosen)
         case "ask":
             from bot.app import ask
@@ -99,7 +105,7 @@ async def dispatch(options: argparse.Namespace, settings: config.Settings) -> in
         case _:
             from bot.app import run
 
-            return await run(settings)
+            return await run(settings, getattr(options, "debug_audio", None))
 
 
 def log_file(command: str | None, settings: config.Settings) -> Path | None:

@@ -17,6 +17,7 @@ from bot.events import (
     Ready,
     ReplyDelta,
     ReplyDone,
+    SoundRecorded,
     SpeechStarted,
     Transcribed,
     TurnMetrics,
@@ -81,13 +82,12 @@ class TalkConsole:
         match event:
             case Ready():
                 self._line(f"Speak now ({self._spoken_to}). Ctrl-C ends.", "bold green")
+            case SoundRecorded(folder=folder):
+                self._line(f"This conversation's sound is recorded in {folder} (--debug-audio).", "bold yellow")
             case SpeechStarted():
                 self._level_off()
             case Transcribed(text=text, dropped=dropped):
-                if text:
-                    self._line(f"You: {text}", "bold cyan")
-                else:
-                    self._line(f"(not answered: {dropped})", "dim")
+                self._heard(text, dropped)
             case ReplyDelta(text=text):
                 self._delta(text)
             case ReplyDone():
@@ -109,6 +109,12 @@ class TalkConsole:
 
     def note(self, text: str) -> None:
         self._line(text, "yellow")
+
+    def _heard(self, text: str, dropped: str) -> None:
+        if text:
+            self._line(f"You: {text}", "bold cyan")
+        else:
+            self._line(f"(not answered: {dropped})", "dim")
 
     def _delta(self, text: str) -> None:
         self._level_off()

@@ -163,6 +163,14 @@ class Ready(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SoundRecorded(Event):
+    """From here to its end the sound of the conversation is kept; whoever shows the conversation says so."""
+
+    name: ClassVar[str] = "sound_recorded"
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStarted(Event):
     name: ClassVar[str] = "speech_started"
 
