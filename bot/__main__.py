@@ -1,4 +1,4 @@
-"""Arguments and exit codes: `python -m bot [run|talk|ask|doctor|models]`."""
+"""Arguments and exit codes: `python -m bot [run|talk|ask|doctor|data|models]`."""
 
 from __future__ import annotations
 
@@ -47,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("question", metavar="QUESTION")
 
     commands.add_parser("doctor", help="check this machine and say how to mend what does not work")
+
+    data = commands.add_parser("data", help="show what is kept on this machine, where and how large")
+    data.add_argument("--erase", action="store_true", help="remove it, once you have typed a confirmation")
 
     models = commands.add_parser("models", help="list, fetch or verify the model files")
     models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
@@ -98,6 +101,13 @@ async def dispatch(options: argparse.Namespace, settings: config.Settings) -> in
             from bot.doctor import doctor
 
             return await doctor(settings)
+        case "data":
+            from bot import data
+            from bot.models.manifest import shipped
+            from bot.models.store import WORK
+
+            files = [file.path for model in shipped().models for file in model.files]
+            return data.run(settings, [settings.models.folder / each for each in [*files, WORK]], erase=options.erase)
         case "models":
             from bot.models import command
 
