@@ -50,14 +50,15 @@ def engines_table(engines: Sequence[EngineInfo], seconds: float) -> Table:
     table = Table(title=f"Engines, loaded and warmed up in {seconds:.1f} s", title_justify="left")
     for heading in ("stage", "file", "device"):
         table.add_column(heading, overflow="fold")
-    for heading in ("size", "load", "memory"):
+    vram = any(e.vram_bytes for e in engines)
+    for heading in ("size", "load", "memory", *(["VRAM"] * vram)):
         table.add_column(heading, justify="right", no_wrap=True)
     for e in engines:
-        figures = (size(e.size_bytes), f"{e.load_s:.2f} s", size(e.memory_bytes))
+        figures = (size(e.size_bytes), f"{e.load_s:.2f} s", size(e.memory_bytes), *([size(e.vram_bytes)] * vram))
         table.add_row(e.stage.upper(), Path(e.file).name, e.device, *figures)
     table.add_section()
     total = (size(sum(e.size_bytes for e in engines)), "", size(sum(e.memory_bytes for e in engines)))
-    table.add_row("", "together", "", *total)
+    table.add_row("", "together", "", *total, *([size(sum(e.vram_bytes for e in engines))] * vram))
     # They load side by side, so what each took is told apart by when it was taken: about right, and right in sum.
     return table
 

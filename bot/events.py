@@ -147,6 +147,8 @@ class EngineInfo:
     device: str
     load_s: float
     memory_bytes: int
+    vram_bytes: int = 0
+    """Of the GPU; 0 as well where nobody counts it."""
 
 
 @dataclass(frozen=True, slots=True)
