@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePath
 
 VENV = ".venv-agent"
 PID_FILE = "agent.wsl.pid"
@@ -16,7 +16,7 @@ def in_distribution(distribution: str, root: str, script: str) -> list[str]:
     return ["wsl.exe", *chosen, "--cd", root, "--exec", "bash", "-c", script]
 
 
-def start_command(windows: bool, root: Path, distribution: str) -> list[str]:
+def start_command(windows: bool, root: PurePath, distribution: str) -> list[str]:
     if not windows:
         return [str(root / VENV / "bin" / "python"), "-m", "agent_wsl"]
     # The number is the agent's own, since bash becomes the agent.
@@ -24,7 +24,7 @@ def start_command(windows: bool, root: Path, distribution: str) -> list[str]:
     return in_distribution(distribution, str(root), script)
 
 
-def stop_command(windows: bool, root: Path, distribution: str) -> Sequence[str]:
+def stop_command(windows: bool, root: PurePath, distribution: str) -> Sequence[str]:
     """Empty on Linux, where a signal does it. A number that belongs to another program by now is left alone."""
     if not windows:
         return ()
