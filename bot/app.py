@@ -46,7 +46,9 @@ async def run(settings: Settings, debug_audio: Path | None = None) -> int:
             "or talk without Discord: python -m bot talk"
         )
     from bot.chat.client import Spoken, Tools, run_discord
+    from bot.chat.given import check
 
+    check(settings.discord)
     console = make_console()
     sound = DebugAudio(debug_audio) if debug_audio else None
     catalogue = await checked(settings)

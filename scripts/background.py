@@ -119,11 +119,18 @@ def find(record: Record | None) -> psutil.Process | None:
 def stale(record: Record) -> str:
     if record.pid <= 0:
         return "the pid file is damaged"
-    other = ""
-    with contextlib.suppress(psutil.Error):
+    words = f"the pid file names process {record.pid}, which has ended"
+    try:
         found = psutil.Process(record.pid)
-        other = f", and {found.name()} has its number now" if alive(found) else ""
-    return f"the pid file names process {record.pid}, which has ended{other}"
+        return f"{words}, and {_name(found)} has its number now" if alive(found) else words
+    except psutil.NoSuchProcess:
+        return words
+
+
+def _name(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error, OSError):
+        return str(process.name())
+    return "another program"
 
 
 @contextlib.contextmanager

@@ -113,8 +113,8 @@ class Loopback:
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.authority.server).start()
-        self._proxy = Proxy(self._runner.addresses[0][1])
-        self.proxy_port = await self._proxy.start()
+        self.proxy = Proxy(self._runner.addresses[0][1])
+        self.proxy_port = await self.proxy.start()
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         server = self.voice if request.host.partition(":")[0] in VOICE_HOSTS else self.gateway
@@ -122,7 +122,7 @@ class Loopback:
 
     async def _stop(self) -> None:
         self.voice.stop()
-        await self._proxy.stop()
+        await self.proxy.stop()
         await self._runner.cleanup()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from tests.discord import world
+from tests.discord.portal import API, Portal, reply
 from tests.discord.world import Json
-
-API = "/api/v10"
 
 
 @dataclass
@@ -55,6 +54,7 @@ class Rest:
         self.typing = 0
         self.cdn: dict[str, bytes] = {}
         """Contents of attached files by their id."""
+        self.portal = Portal()
         self._originals: dict[str, Shown] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -62,7 +62,7 @@ class Rest:
         webhook = f"{API}/webhooks/{{app}}/{{token}}"
         commands = f"{API}/applications/{{app}}/commands"
         return [
-            web.get(f"{API}/users/@me", self._me),
+            *self.portal.routes(),
             web.get(f"{API}/gateway", self._gateway_url),
             web.get(f"{API}/soundboard-default-sounds", self._nothing),
             web.get(commands, self._nothing),
@@ -78,11 +78,6 @@ class Rest:
             web.post(webhook, self._post),
             web.patch(f"{webhook}/messages/{{message}}", self._patch),
         ]
-
-    async def _me(self, request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != f"Bot {world.TOKEN}":
-            return reply({"message": "401: Unauthorized", "code": 0}, 401)
-        return reply(world.user(world.BOT))
 
     async def _gateway_url(self, request: web.Request) -> web.Response:
         return reply({"url": "wss://gateway.discord.gg"})
@@ -167,12 +162,6 @@ class Rest:
         shown.ephemeral = bool((payload.get("flags") or 0) & 64)
         self.messages.append(shown)
         return shown
-
-
-def reply(data: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    # py-cord compares the type as a whole: no charset may follow.
-    headers = {"Content-Type": "application/json", **(headers or {})}
-    return web.Response(body=json.dumps(data).encode(), status=status, headers=headers)
 
 
 def refused(payload: Json) -> web.Response | None:

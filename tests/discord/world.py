@@ -28,6 +28,7 @@ VOICE = 1_100_000_000_000_000_021
 OTHER_VOICE = 1_100_000_000_000_000_022
 
 NAMES = {BOT: "sidetone", OWNER: "ada", STRANGER: "mallory", FRIEND: "grace"}
+CHANNEL_NAMES = {CHANNEL: "general", VOICE: "Lounge"}
 EVERYTHING = str((1 << 50) - 1)
 NOW = "2026-11-01T12:00:00.000000+00:00"
 
@@ -69,7 +70,7 @@ def channel(channel_id: int) -> Json:
         "id": str(channel_id),
         "type": 0,
         "guild_id": str(GUILD),
-        "name": f"text-{channel_id % 10}",
+        "name": CHANNEL_NAMES.get(channel_id, f"text-{channel_id % 10}"),
         "position": channel_id % 10,
         "permission_overwrites": [],
         "topic": None,
@@ -86,7 +87,7 @@ def voice_channel(channel_id: int) -> Json:
         "id": str(channel_id),
         "type": 2,
         "guild_id": str(GUILD),
-        "name": f"voice-{channel_id % 10}",
+        "name": CHANNEL_NAMES.get(channel_id, f"voice-{channel_id % 10}"),
         "position": channel_id % 10,
         "permission_overwrites": [],
         "parent_id": None,
