@@ -18,7 +18,7 @@ from bot.errors import ConfigError, DiskError
 WORD = "erase"
 KEPT = 1
 """Exit code when nothing was removed because nobody confirmed."""
-LOGS = ("*.log", "*.log.*", "*.jsonl", "*.jsonl.*", "*.lock")
+LOGS = ("*.log", "*.log.*", "*.jsonl", "*.jsonl.*", "*.lock", "agent.wsl.pid")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ class DebugAudio:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             full = any(folder.glob("*.wav"))
             if not full:
+                # Whatever fails before the conversation begins leaves nothing that the next try would stumble over.
                 (folder / MICROPHONE).touch()
+                (folder / MICROPHONE).unlink()
         except OSError as error:
             raise DiskError(
                 f"--debug-audio cannot write to {folder} ({error.strerror}). Choose another place."

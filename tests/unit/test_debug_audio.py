@@ -81,6 +81,11 @@ def test_nobody_else_can_read_it(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "sound").stat().st_mode) == 0o700
 
 
+def test_a_start_that_fails_does_not_use_the_folder_up(tmp_path: Path) -> None:
+    DebugAudio(tmp_path / "sound")
+    DebugAudio(tmp_path / "sound")
+
+
 def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "clip-turn001-000.wav").touch()
     with pytest.raises(ConfigError, match="holds recordings already"):
