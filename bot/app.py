@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from bot.audio import devices
 from bot.call import SpokenConversation
 from bot.config import Settings
 from bot.console import engines_table, make_console
+from bot.debug_audio import DebugAudio
 from bot.engines import Voice, checked, loaded, make_brain, make_diagnosis, make_llm, make_voice, voice_names
 from bot.errors import AudioDeviceError, ConfigError, MissingPackage, ModelDamaged, ModelMissing
 from bot.events import Usage
@@ -36,8 +38,8 @@ async def ask(settings: Settings, question: str) -> int:
     return 0
 
 
-async def run(settings: Settings) -> int:
-    """The Discord bot, until it is told to stop."""
+async def run(settings: Settings, debug_audio: Path | None = None) -> int:
+    """The Discord bot, until it is told to stop. `debug_audio`: a folder for the sound of the first conversation."""
     if not settings.discord.token:
         raise ConfigError(
             "DISCORD_TOKEN is not set, so there is no Discord bot to start. Put the token into .env, "
@@ -49,6 +51,7 @@ async def run(settings: Settings) -> int:
 
     check(settings.discord)
     console = make_console()
+    sound = DebugAudio(debug_audio) if debug_audio else None
     catalogue = await checked(settings)
     llm = make_llm(settings, catalogue)
     instead = no_voice(settings)
@@ -65,11 +68,13 @@ async def run(settings: Settings) -> int:
             f"Voice in Discord is off: {instead}" if instead else "Voice in Discord is ready.", soft_wrap=True
         )
         say = partial(console.print, soft_wrap=True)
+        if sound and voice:
+            say(f"The first spoken conversation will be recorded in {debug_audio}.", markup=False)
         gate = ModelGate()
         conversation = None
         if voice:
             make = partial(make_spoken_brain, settings, llm, gate)
-            conversation = SpokenConversation(settings, voice, make, voice_names(catalogue))
+            conversation = SpokenConversation(settings, voice, make, voice_names(catalogue), sound=sound)
         spoken = Spoken(conversation, instead, gate)
         brain, model = partial(make_brain, settings, llm), engines.infos[0].name
         tools = Tools(agent, debugging=Debugging(make_diagnosis(settings, llm), [FailedRuns(agent)] if agent else []))
@@ -102,6 +107,6 @@ async def tool_agent(settings: Settings) -> AsyncIterator[ToolAgent | None]:
         return
     client = AgentClient(settings.agent)
     try:
-        yield AgentHands(client)
+        yield AgentHands(client, settings.agent.distribution)
     finally:
         await client.close()

@@ -14,6 +14,7 @@ from bot.answer import Mouth
 from bot.audio.speaker import PlaybackSpeaker
 from bot.audio.system import SoundSystem
 from bot.config import Settings
+from bot.debug_audio import DebugAudio, recorded
 from bot.engines import Voice
 from bot.errors import SidetoneError, UnavailableFeature
 from bot.events import Event, Failed, Frame, SpeechStarted
@@ -53,11 +54,19 @@ class SpokenConversation:
     """Implements ports.Conversation with engines that are loaded already."""
 
     def __init__(
-        self, settings: Settings, voice: Voice, make_brain: Callable[[], Brain], voices: Sequence[str]
+        self,
+        settings: Settings,
+        voice: Voice,
+        make_brain: Callable[[], Brain],
+        voices: Sequence[str],
+        *,
+        sound: DebugAudio | None = None,
     ) -> None:
+        """`sound` records the first conversation."""
         self._settings = settings
         self._engines = voice
         self._make_brain = make_brain
+        self._sound = sound
         self._muted = False
         self._live: _Live | None = None
         self.voices = voices
@@ -90,6 +99,7 @@ class SpokenConversation:
             ears = Ears(microphone, engines.vad, make_listener(self._settings), engines.stt)
             brain = self._make_brain()
             mouth = Mouth(brain, engines.tts, speaker, make_splitter)
+            ears, mouth = recorded(self._sound, ears, mouth, emit, stack)
             session = Session(ears, mouth, heard, barge_in=settings.barge_in)
             live = self._live = _Live(session, speaker)
             try:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -105,6 +106,8 @@ class AgentSettings:
     """Empty when no agent is configured."""
     tls: Path | None
     """The folder with ca.pem, bot.pem and bot.key; needed for an agent that is not on this machine."""
+    distribution: str = ""
+    """Of WSL, in which the agent runs; empty for the default one. Matters on Windows only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,8 @@ class Settings:
     discord: DiscordSettings
     agent: AgentSettings
     log_level: str
+    data: Path = PROJECT / "logs"
+    """What is written while it runs: conversations, logs, pid files."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values that must not be shown anywhere."""
 
@@ -214,6 +219,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
     read = _Reader(values)
     language = read.text("STT_LANGUAGE", "en").lower()
     folder = Path(read.text("MODEL_DIR", "models")).expanduser()
+    data = PROJECT / Path(read.text("DATA_DIR", "logs")).expanduser()
     return Settings(
         models=ModelSettings(
             profile=read.choice("MODEL_PROFILE", "auto", ("auto", "embedded", "gpu")),
@@ -245,23 +251,41 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             max_tokens=read.whole("LLM_MAX_TOKENS", 400, 16, 8192),
             seed=read.whole("LLM_SEED", 0, 0, 2**31 - 1) if read.text("LLM_SEED") else None,
         ),
-        discord=DiscordSettings(
-            token=read.text("DISCORD_TOKEN"),
-            proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
-            allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
-            voice_idle_s=60 * read.number("DISCORD_VOICE_IDLE_MIN", 15, 0.05, 1440),
-            history=read.file_to_write("DISCORD_HISTORY", "logs/conversations.db"),
-            runners=read.ids("DISCORD_RUNNERS"),
-            approvers=read.ids("DISCORD_APPROVERS"),
-            commands_a_minute=read.whole("DISCORD_COMMANDS_PER_MINUTE", 30, 0, 10_000),
-            questions_a_minute=read.whole("DISCORD_QUESTIONS_PER_MINUTE", 10, 0, 10_000),
-        ),
+        discord=_discord(read, data),
         agent=AgentSettings(
             host=read.text("AGENT_HOST", "127.0.0.1"),
             port=read.whole("PORT", 18861, 1, 65535),
             api_key=read.text("API_KEY"),
             tls=read.path("AGENT_TLS_DIR"),
+            distribution=read.text("WSL_DISTRO"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
-        secrets=tuple(value for name in SECRETS if (value := read.text(name))),
+        data=data,
+        secrets=_secrets(read),
     )
+
+
+def _discord(read: _Reader, data: Path) -> DiscordSettings:
+    return DiscordSettings(
+        token=read.text("DISCORD_TOKEN"),
+        proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
+        allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
+        voice_idle_s=60 * read.number("DISCORD_VOICE_IDLE_MIN", 15, 0.05, 1440),
+        history=read.file_to_write("DISCORD_HISTORY", str(data / "conversations.db")),
+        runners=read.ids("DISCORD_RUNNERS"),
+        approvers=read.ids("DISCORD_APPROVERS"),
+        commands_a_minute=read.whole("DISCORD_COMMANDS_PER_MINUTE", 30, 0, 10_000),
+        questions_a_minute=read.whole("DISCORD_QUESTIONS_PER_MINUTE", 10, 0, 10_000),
+    )
+
+
+def _secrets(read: _Reader) -> tuple[str, ...]:
+    """Also the password in a proxy's URL, as it stands there and as it is meant."""
+    found = [read.text(name) for name in SECRETS]
+    for name in ("DISCORD_PROXY", "HTTPS_PROXY", "https_proxy"):
+        try:
+            password = urlsplit(read.text(name)).password or ""
+        except ValueError:
+            continue
+        found += [password, unquote(password)]
+    return tuple(dict.fromkeys(filter(None, found)))

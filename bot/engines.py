@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from bot import vram
 from bot.config import Settings
 from bot.errors import UnavailableFeature
 from bot.events import EngineInfo, Exchange
@@ -23,6 +25,8 @@ from bot.voice.tts_onnx import KokoroOnnxTts
 from bot.voice.tts_torch import KokoroTorchTts
 from bot.voice.vad import SileroVad
 from bot.voice.voices import available
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +120,12 @@ async def loaded(engines: Sequence[Engine]) -> AsyncIterator[Loaded]:
     now = asyncio.get_running_loop().time
     began = now()
     ledger = MemoryLedger()
+    gpus = vram.find()
+    on_gpu = MemoryLedger(gpus.used if gpus else lambda: 0)
 
     async def load(engine: Engine) -> tuple[str, EngineInfo]:
         key = type(engine).__name__
-        with ledger.track(key):
+        with ledger.track(key), on_gpu.track(key):
             return key, await engine.load()
 
     async with AsyncExitStack() as stack:
@@ -127,6 +133,11 @@ async def loaded(engines: Sequence[Engine]) -> AsyncIterator[Loaded]:
             stack.push_async_callback(engine.close)
         async with asyncio.TaskGroup() as tasks:
             loads = [tasks.create_task(load(engine)) for engine in engines]
-        taken = ledger.taken()
-        infos = [replace(info, memory_bytes=taken[key]) for key, info in (load.result() for load in loads)]
+        taken, shares = ledger.taken(), on_gpu.taken()
+        infos = [
+            replace(info, memory_bytes=taken[key], vram_bytes=shares[key])
+            for key, info in (load.result() for load in loads)
+        ]
+        if problem := vram.warning(sum(shares.values())):
+            log.warning(problem)
         yield Loaded(infos, now() - began)

@@ -147,6 +147,8 @@ class EngineInfo:
     device: str
     load_s: float
     memory_bytes: int
+    vram_bytes: int = 0
+    """Of the GPU; 0 as well where nobody counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,14 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Ready(Event):
     name: ClassVar[str] = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class SoundRecorded(Event):
+    """From here to its end the sound of the conversation is kept; whoever shows the conversation says so."""
+
+    name: ClassVar[str] = "sound_recorded"
+    folder: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,9 @@ class SidetoneBot(bridge.Bot):
                 sentence = FAILED
         if not isinstance(ctx, bridge.BridgeApplicationContext):
             self.marker.of(ctx.message).set(State.FAILED if sentence is FAILED else State.REFUSED)
-        log.info("a command was answered with an error: %s", sentence)
+        # The sentence may repeat what was written.
+        log.info("a command was answered with an error: %s", type(error).__name__)
+        log.debug("it was: %s", sentence)
         await ctx.respond(sentence, ephemeral=True)
 
 

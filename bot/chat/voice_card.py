@@ -17,6 +17,7 @@ from bot.events import (
     Ready,
     ReplyDelta,
     ReplyDone,
+    SoundRecorded,
     SpeechEnded,
     SpeechStarted,
     Transcribed,
@@ -45,6 +46,8 @@ class Progress:
         self.mood = Mood.JOINING
         self.muted = False
         self.reconnecting = False
+        self.recorded = ""
+        """The folder in which the conversation's sound is kept."""
 
     @property
     def words(self) -> str:
@@ -56,6 +59,8 @@ class Progress:
 
     def feed(self, event: Event) -> None:
         match event:
+            case SoundRecorded(folder=folder):
+                self.recorded = folder
             case Ready() | ReplyDone():
                 self.mood = Mood.LISTENING
             case SpeechStarted():
@@ -113,8 +118,9 @@ class Card:
     def text(self) -> str:
         if self.progress.mood is Mood.ENDED:
             return f"The conversation in {self.channel} has ended."
+        recorded = self.progress.recorded and "⏺️ The sound is recorded on this PC (--debug-audio).\n"
         return (
-            f"**Speak now** into this PC's microphone; I answer in {self.channel}.\n"
+            f"**Speak now** into this PC's microphone; I answer in {self.channel}.\n{recorded}"
             f"{self.progress.words}\n`!mute`, `!unmute`, `!say TEXT`, `!voice NAME`, `!stop`"
         )
 
