@@ -3,10 +3,45 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from tests.discord import world
+from tests.discord.conftest import LAUNCH, BotProcess, log_in
 from tests.discord.listener import Heard
 from tests.discord.loopback import Loopback
-from tests.discord.world import OWNER
+from tests.discord.network import VOICE_HOSTS
+from tests.discord.world import OWNER, VOICE
+
+UNTIDY = ("Traceback", "ResourceWarning", "never retrieved", "was destroyed", "Unclosed")
+
+
+@contextmanager
+def voice_bot(loopback: Loopback, **environment: str) -> Iterator[BotProcess]:
+    """A bot with a scripted conversation; at the end its output must be tidy and without secrets."""
+    loopback.voice.present = {OWNER: VOICE}
+    process = log_in(loopback, *LAUNCH, "--voice", **environment)
+    try:
+        yield process
+        assert process.running
+        assert not any(word in process.output for word in (*UNTIDY, world.TOKEN)), process.output
+        # The voice token is as secret as the other.
+        assert loopback.voice.expected["token"] not in process.output
+    finally:
+        process.kill()
+
+
+@contextmanager
+def outside_a_call(loopback: Loopback) -> Iterator[None]:
+    """Begins outside the voice channel, with its owner in it, and ends so."""
+    loopback.voice.present = {OWNER: VOICE}
+    loopback.move(OWNER, VOICE)
+    loopback.voice.dave, loopback.voice.refuse_with = True, 0
+    loopback.gateway.region = VOICE_HOSTS[0]
+    yield
+    if loopback.voice.bot_channel is not None:
+        loopback.say(OWNER, "!stop")
+        loopback.wait("the end of the call", lambda: loopback.voice.bot_channel is None)
 
 
 def direct(loopback: Loopback, limit_s: float = 5.0) -> float:

@@ -11,43 +11,26 @@ import numpy as np
 import pytest
 
 from tests.discord import world
-from tests.discord.conftest import LAUNCH, BotProcess, log_in
-from tests.discord.hearing import audible, direct, hears, say
+from tests.discord.conftest import BotProcess
+from tests.discord.hearing import audible, direct, hears, outside_a_call, say, voice_bot
 from tests.discord.listener import RATE, sound
 from tests.discord.loopback import Loopback
 from tests.discord.network import VOICE_HOSTS
-from tests.discord.world import FRIEND, OTHER_VOICE, OWNER, VOICE
+from tests.discord.world import FRIEND, OTHER_VOICE, OWNER
 
 pytestmark = pytest.mark.slow
-
-UNTIDY = ("Traceback", "ResourceWarning", "never retrieved", "was destroyed", "Unclosed")
 
 
 @pytest.fixture(scope="module")
 def bot(loopback: Loopback) -> Iterator[BotProcess]:
-    loopback.voice.present = {OWNER: VOICE}
-    process = log_in(loopback, *LAUNCH, "--voice")
-    yield process
-    try:
-        assert process.running
-        assert not any(word in process.output for word in (*UNTIDY, world.TOKEN)), process.output
-        # The voice token is as secret as the other.
-        assert loopback.voice.expected["token"] not in process.output
-    finally:
-        process.kill()
+    with voice_bot(loopback) as process:
+        yield process
 
 
 @pytest.fixture(autouse=True)
 def quiet(loopback: Loopback, bot: BotProcess) -> Iterator[None]:
-    """Each test begins outside the voice channel, with its owner in it."""
-    loopback.voice.present = {OWNER: VOICE}
-    loopback.move(OWNER, VOICE)
-    loopback.voice.dave, loopback.voice.refuse_with = True, 0
-    loopback.gateway.region = VOICE_HOSTS[0]
-    yield
-    if loopback.voice.bot_channel is not None:
-        loopback.say(OWNER, "!stop")
-        loopback.wait("the end of the call", lambda: loopback.voice.bot_channel is None)
+    with outside_a_call(loopback):
+        yield
 
 
 @pytest.mark.parametrize("encrypted", [True, False], ids=["dave", "plain"])
