@@ -14,7 +14,7 @@ from bot.engines import Voice, checked, loaded, make_brain, make_llm, make_voice
 from bot.errors import AudioDeviceError, ConfigError, MissingPackage, ModelDamaged, ModelMissing
 from bot.events import Usage
 from bot.gate import ModelGate, UrgentBrain
-from bot.ports import Brain, Llm, ToolAgent
+from bot.ports import ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
 
@@ -65,16 +65,12 @@ async def run(settings: Settings) -> int:
         gate = ModelGate()
         conversation = None
         if voice:
-            make = partial(make_spoken_brain, settings, llm, gate)
-            conversation = SpokenConversation(settings, voice, make, voice_names(catalogue))
+            urgent = partial(UrgentBrain, gate=gate)
+            conversation = SpokenConversation(settings, voice, urgent, voice_names(catalogue))
         spoken = Spoken(conversation, instead, gate)
         brain, model = partial(make_brain, settings, llm), engines.infos[0].name
         await run_discord(settings, brain, say, model=model, spoken=spoken, tools=Tools(agent))
     return 0
-
-
-def make_spoken_brain(settings: Settings, llm: Llm, gate: ModelGate) -> Brain:
-    return UrgentBrain(make_brain(settings, llm), gate)
 
 
 def no_voice(settings: Settings) -> str:

@@ -53,11 +53,12 @@ class SpokenConversation:
     """Implements ports.Conversation with engines that are loaded already."""
 
     def __init__(
-        self, settings: Settings, voice: Voice, make_brain: Callable[[], Brain], voices: Sequence[str]
+        self, settings: Settings, voice: Voice, urgent: Callable[[Brain], Brain], voices: Sequence[str]
     ) -> None:
+        """`urgent` lets a brain's answers go before those that are only written."""
         self._settings = settings
         self._engines = voice
-        self._make_brain = make_brain
+        self._urgent = urgent
         self._muted = False
         self._live: _Live | None = None
         self.voices = voices
@@ -70,7 +71,7 @@ class SpokenConversation:
     def mute(self, on: bool) -> None:
         self._muted = on
 
-    async def hold(self, output: SoundOutput, emit: EventSink) -> None:
+    async def hold(self, output: SoundOutput, brain: Brain, emit: EventSink) -> None:
         def notify(error: SidetoneError) -> None:
             emit(Failed(0, error.code, str(error)))
 
@@ -88,7 +89,7 @@ class SpokenConversation:
             speaker = await stack.enter_async_context(PlaybackSpeaker(output, notify))
             engines.vad.reset()
             ears = Ears(microphone, engines.vad, make_listener(self._settings), engines.stt)
-            brain = self._make_brain()
+            brain = self._urgent(brain)
             mouth = Mouth(brain, engines.tts, speaker, make_splitter)
             session = Session(ears, mouth, heard, barge_in=settings.barge_in)
             live = self._live = _Live(session, speaker)

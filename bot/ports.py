@@ -135,8 +135,8 @@ class Conversation(Protocol):
     def choose_voice(self, name: str) -> None:
         """From the next sentence on. Raises UnknownVoice."""
 
-    async def hold(self, output: SoundOutput, emit: EventSink) -> None:
-        """Listens and answers until it is cancelled. Raises AudioDeviceError."""
+    async def hold(self, output: SoundOutput, brain: Brain, emit: EventSink) -> None:
+        """Listens and lets `brain` answer until it is cancelled. Raises AudioDeviceError."""
 
     def mute(self, on: bool) -> None:
         """Whether the microphone is heard."""

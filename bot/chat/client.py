@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bot.chat.approvals import APPROVAL_S
+from bot.chat.conversations import Conversations
 from bot.chat.history import History
 from bot.chat.remembered import RememberedBrain
 from bot.chat.text import TextDesk
@@ -101,11 +102,12 @@ async def run_discord(
     failure: DiscordError | None = None
     async with asyncio.TaskGroup() as tasks:
         history = History(settings.discord.history, tasks)
-        desk = TextDesk(partial(RememberedBrain, make_brain, history), tasks, spoken.gate)
-        calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s)
+        talks = Conversations(partial(RememberedBrain, make_brain, history))
+        desk = TextDesk(talks.view, tasks, spoken.gate)
+        calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s, talks.view)
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
-        bot.add_cog(HistoryCommands(desk, history))
+        bot.add_cog(HistoryCommands(desk, history, talks))
         runs = ToolDesk(bot, tools.agent, settings.discord, tasks, tools.approval_s)
         try:
             with _stopping_signals(stop):
@@ -199,6 +201,7 @@ def _welcome(bot: SidetoneBot) -> str:
         view_channel=True,
         send_messages=True,
         send_messages_in_threads=True,
+        create_public_threads=True,
         attach_files=True,
         add_reactions=True,
         read_message_history=True,

@@ -24,6 +24,7 @@ from bot.events import (
 
 log = logging.getLogger(__name__)
 
+ANSWERER = "**Sidetone:** "
 EDIT_GAP_S = 1.0
 RENEW_S = 3000.0
 """Discord counts edits of a message that is older than an hour; a new card is nearer to the last words, too."""
@@ -85,15 +86,15 @@ class Minutes:
             case ReplyDone(turn=turn, text=text):
                 self._answers.pop(turn, None)
                 if text.strip():
-                    yield f"**Sidetone:** {text.strip()}"
+                    yield f"{ANSWERER}{text.strip()}"
             case Interrupted(turn=turn, heard=heard):
                 self._answers.pop(turn, None)
                 if heard.strip():
-                    yield f"**Sidetone:** {heard.strip()} … *(you cut in)*"
+                    yield f"{ANSWERER}{heard.strip()} … *(you cut in)*"
             case Failed(turn=turn, message=message):
                 begun = self._answers.pop(turn, "").strip()
                 if begun:
-                    yield f"**Sidetone:** {begun} …"
+                    yield f"{ANSWERER}{begun} …"
                 yield f"⚠️ {message}"
 
 
@@ -110,12 +111,17 @@ class Card:
         self._shown = ""
 
     @property
+    def post(self) -> Post | None:
+        """The message, once it is there and unless somebody has deleted it."""
+        return self._post
+
+    @property
     def text(self) -> str:
         if self.progress.mood is Mood.ENDED:
             return f"The conversation in {self.channel} has ended."
         return (
             f"**Speak now** into this PC's microphone; I answer in {self.channel}.\n"
-            f"{self.progress.words}\n`!mute`, `!unmute`, `!say TEXT`, `!voice NAME`, `!stop`"
+            f"{self.progress.words}\n`!mute`, `!unmute`, `!say TEXT`, `!voice NAME`, `!captions on`, `!stop`"
         )
 
     def feed(self, event: Event) -> None:

@@ -62,6 +62,10 @@ class ScriptedBrain:
                 raise ZeroDivisionError("a defect")
             case "ping":
                 yield f"@everyone @here <@{rest}> look!"
+            case "code":
+                yield "Use this. "
+                yield "```python\nsecret_value = 1\n```\n"
+                yield "It is short."
             case "nothing":
                 yield "\n"
             case _:

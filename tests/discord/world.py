@@ -81,6 +81,28 @@ def channel(channel_id: int) -> Json:
     }
 
 
+def thread(thread_id: int, parent_id: int, name: str) -> Json:
+    return {
+        "id": str(thread_id),
+        "type": 11,
+        "guild_id": str(GUILD),
+        "parent_id": str(parent_id),
+        "owner_id": str(BOT),
+        "name": name,
+        "last_message_id": None,
+        "rate_limit_per_user": 0,
+        "message_count": 0,
+        "member_count": 1,
+        "flags": 0,
+        "thread_metadata": {
+            "archived": False,
+            "auto_archive_duration": 1440,
+            "archive_timestamp": NOW,
+            "locked": False,
+        },
+    }
+
+
 def voice_channel(channel_id: int) -> Json:
     return {
         "id": str(channel_id),

@@ -38,11 +38,11 @@ def hold(
     async def main() -> None:
         voice = Voice(LoudnessVad(), FakeStt(["What is it?", "And then?"]), tts)
         brain = FakeBrain(["It is a test.", "Then it ends."])
-        talk = SpokenConversation(config.load(None, settings), voice, lambda: brain, ["af_heart"])
+        talk = SpokenConversation(config.load(None, settings), voice, lambda each: each, ["af_heart"])
         with pytest.raises(UnavailableFeature, match="no spoken conversation"):
             await talk.say("Hello.")
         async with asyncio.TaskGroup() as tasks:
-            holding = tasks.create_task(talk.hold(PacedOutput(), seen))
+            holding = tasks.create_task(talk.hold(PacedOutput(), brain, seen))
             await asyncio.sleep(0.2)
             await script(talk)
             holding.cancel()
