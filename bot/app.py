@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 from bot.audio import devices
+from bot.audio.choice import MicrophoneChoice
 from bot.call import SpokenConversation
 from bot.config import Settings
 from bot.console import engines_table, make_console
@@ -63,11 +64,12 @@ async def run(settings: Settings) -> int:
         )
         say = partial(console.print, soft_wrap=True)
         gate = ModelGate()
-        conversation = None
+        conversation = microphones = None
         if voice:
             urgent = partial(UrgentBrain, gate=gate)
-            conversation = SpokenConversation(settings, voice, urgent, voice_names(catalogue))
-        spoken = Spoken(conversation, instead, gate)
+            microphones = MicrophoneChoice(settings.audio.backend, settings.audio.microphone)
+            conversation = SpokenConversation(settings, voice, urgent, voice_names(catalogue), microphones)
+        spoken = Spoken(conversation, instead, gate, microphones)
         brain, model = partial(make_brain, settings, llm), engines.infos[0].name
         await run_discord(settings, brain, say, model=model, spoken=spoken, tools=Tools(agent))
     return 0

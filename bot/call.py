@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bot.answer import Mouth
+from bot.audio.choice import MicrophoneChoice
 from bot.audio.speaker import PlaybackSpeaker
 from bot.audio.system import SoundSystem
 from bot.config import Settings
 from bot.engines import Voice
 from bot.errors import SidetoneError, UnavailableFeature
-from bot.events import Event, Failed, Frame, SpeechStarted
+from bot.events import Event, Failed, FirstAudio, Frame, SpeechStarted
 from bot.ports import Brain, EventSink, Microphone, SoundOutput
 from bot.session import Ears, Session
 from bot.talk import make_listener, make_splitter, open_microphone
@@ -53,12 +54,18 @@ class SpokenConversation:
     """Implements ports.Conversation with engines that are loaded already."""
 
     def __init__(
-        self, settings: Settings, voice: Voice, urgent: Callable[[Brain], Brain], voices: Sequence[str]
+        self,
+        settings: Settings,
+        voice: Voice,
+        urgent: Callable[[Brain], Brain],
+        voices: Sequence[str],
+        microphones: MicrophoneChoice,
     ) -> None:
         """`urgent` lets a brain's answers go before those that are only written."""
         self._settings = settings
         self._engines = voice
         self._urgent = urgent
+        self._microphones = microphones
         self._muted = False
         self._live: _Live | None = None
         self.voices = voices
@@ -78,13 +85,17 @@ class SpokenConversation:
         def heard(event: Event) -> None:
             if isinstance(event, SpeechStarted) and self._live and self._live.saying:
                 self._live.saying.cancel()
+            if isinstance(event, SpeechStarted | FirstAudio):
+                log.debug("%s of turn %d at %.3f s", event.name, event.turn, asyncio.get_running_loop().time())
             emit(event)
 
         settings, engines = self._settings.audio, self._engines
         async with AsyncExitStack() as stack:
             system = SoundSystem(settings.backend)
             stack.push_async_callback(system.close)
-            microphone = GatedMicrophone(await open_microphone(system, settings.microphone, notify), self._deaf)
+            chosen = await self._microphones.open(system, lambda wanted: open_microphone(system, wanted, notify))
+            stack.callback(self._microphones.release)
+            microphone = GatedMicrophone(chosen, self._deaf)
             stack.push_async_callback(microphone.close)
             speaker = await stack.enter_async_context(PlaybackSpeaker(output, notify))
             engines.vad.reset()

@@ -6,7 +6,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Protocol
 
 from bot.agent_types import Changes, Command, FilePage, Hits, Job, Output, Watched
-from bot.events import EngineInfo, Event, Frame, Heard, Int16, Message, Sentence, SpeechClip, Transcript, Usage
+from bot.events import (
+    EngineInfo,
+    Event,
+    Frame,
+    Heard,
+    InputDevice,
+    Int16,
+    Message,
+    Sentence,
+    SpeechClip,
+    Transcript,
+    Usage,
+)
 
 
 class Microphone(Protocol):
@@ -143,6 +155,16 @@ class Conversation(Protocol):
 
     async def say(self, text: str) -> None:
         """Speaks `text` as soon as nobody speaks. Returns when it has been said or was cut off. Raises StageError."""
+
+
+class Microphones(Protocol):
+    """Both raise AudioDeviceError, MissingPackage."""
+
+    async def listed(self) -> Sequence[InputDevice]: ...
+
+    async def choose(self, wanted: str) -> InputDevice:
+        """By number or a part of its name. A conversation that is going on goes on with it; when it does not open, the
+        one before stays."""
 
 
 class Brain(Protocol):

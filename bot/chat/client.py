@@ -22,7 +22,8 @@ from bot.chat.voice import VoiceDesk
 from bot.config import DiscordSettings, Settings
 from bot.errors import ConfigError, DiscordError, MissingPackage
 from bot.events import Exchange
-from bot.ports import Brain, Conversation, ToolAgent
+from bot.ports import Brain, Conversation, Microphones, ToolAgent
+from bot.worker import Worker
 
 if TYPE_CHECKING:
     from bot.chat.commands import SidetoneBot
@@ -58,6 +59,7 @@ class Spoken:
     """Why there is no conversation, as a sentence for users."""
     gate: asyncio.Lock | None = None
     """Held by written answers; spoken ones go first."""
+    microphones: Microphones | None = None
 
 
 TEXT_ONLY = Spoken()
@@ -90,6 +92,8 @@ async def run_discord(
     try:
         from bot.chat.commands import SidetoneBot
         from bot.chat.history_commands import HistoryCommands
+        from bot.chat.latency_commands import LatencyCommands
+        from bot.chat.microphone_commands import MicrophoneCommands
         from bot.chat.outlet import Marker
         from bot.chat.tool_desk import ToolDesk
     except ImportError as error:
@@ -108,6 +112,9 @@ async def run_discord(
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
         bot.add_cog(HistoryCommands(desk, history, talks))
+        bot.add_cog(MicrophoneCommands(spoken.microphones, spoken.instead))
+        drawing = Worker("pictures")
+        bot.add_cog(LatencyCommands(calls.turns, drawing))
         runs = ToolDesk(bot, tools.agent, settings.discord, tasks, tools.approval_s)
         try:
             with _stopping_signals(stop):
@@ -120,6 +127,7 @@ async def run_discord(
         finally:
             await _close(bot)
             await history.close()
+            drawing.close()
     if failure is not None:
         raise failure
 

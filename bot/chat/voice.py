@@ -7,11 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from bot.chat.latency import Turns
 from bot.chat.text import Outlet, Post
 from bot.chat.voice_card import Card, Mood
 from bot.chat.voice_record import Record, Thread
 from bot.errors import SidetoneError
-from bot.events import Event, Ready, SpeechStarted, Transcribed
+from bot.events import Event, Ready, SpeechStarted, Transcribed, TurnMetrics
 from bot.ports import Brain, Conversation, SoundOutput
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,18 @@ class Place(Protocol):
 class Call:
     """One spoken conversation from joining to leaving."""
 
-    def __init__(self, place: Place, conversation: Conversation, brain: Brain, outlet: Outlet, idle_s: float) -> None:
+    def __init__(
+        self,
+        place: Place,
+        conversation: Conversation,
+        brain: Brain,
+        outlet: Outlet,
+        idle_s: float,
+        measured: Callable[[TurnMetrics], None],
+    ) -> None:
+        """`measured` is told how long each turn took."""
         self.place = place
+        self._measured = measured
         self._brain = brain
         self.card = Card(place.mention)
         self.ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -143,6 +154,8 @@ class Call:
     def _on_event(self, event: Event) -> None:
         self.card.feed(event)
         self.record.feed(event)
+        if isinstance(event, TurnMetrics):
+            self._measured(event)
         if isinstance(event, SpeechStarted | Transcribed):
             self._active = asyncio.get_running_loop().time()
         if isinstance(event, Ready) and not self.ready.done():
@@ -209,6 +222,7 @@ class VoiceDesk:
         """`no_voice`: why there is no `conversation` on this machine. `brains` knows what was said between a text
         channel and a user."""
         self._brains = brains
+        self.turns = Turns()
         self._conversation = conversation
         self._no_voice = no_voice
         self._tasks = tasks
@@ -233,7 +247,8 @@ class VoiceDesk:
         async with self._door:
             if self._call is not None:
                 return self._engaged(place, self._call)
-            call = self._call = Call(place, self._conversation, self._brains(channel, user), outlet, self._idle_s)
+            brain = self._brains(channel, user)
+            call = self._call = Call(place, self._conversation, brain, outlet, self._idle_s, self.turns.add)
             self._task = self._tasks.create_task(self._run(call))
             try:
                 async with asyncio.timeout(READY_LIMIT_S):

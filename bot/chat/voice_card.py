@@ -121,7 +121,7 @@ class Card:
             return f"The conversation in {self.channel} has ended."
         return (
             f"**Speak now** into this PC's microphone; I answer in {self.channel}.\n"
-            f"{self.progress.words}\n`!mute`, `!unmute`, `!say TEXT`, `!voice NAME`, `!captions on`, `!stop`"
+            f"{self.progress.words}\n`!mute`, `!unmute`, `!say TEXT`, `!voice NAME`, `!mic`, `!captions on`, `!stop`"
         )
 
     def feed(self, event: Event) -> None:

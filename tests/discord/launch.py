@@ -19,7 +19,7 @@ from bot.ports import Brain, ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
 from tests.discord.script import LONG_ANSWER
-from tests.discord.spoken import ScriptedConversation
+from tests.discord.spoken import ScriptedConversation, ScriptedMicrophones
 
 
 class ScriptedBrain:
@@ -91,7 +91,9 @@ async def main() -> None:
     settings = config.load(env_file=None)
     client = AgentClient(settings.agent) if settings.agent.api_key else None
     agent: ToolAgent | None = AgentHands(client) if client else None
-    spoken = Spoken(ScriptedConversation(say)) if "--voice" in sys.argv else TEXT_ONLY
+    spoken = TEXT_ONLY
+    if "--voice" in sys.argv:
+        spoken = Spoken(ScriptedConversation(say), microphones=ScriptedMicrophones())
     lifetime_s = next((float(each[11:]) for each in sys.argv if each.startswith("--approval=")), APPROVAL_S)
     tools = Tools(agent, lifetime_s)
     await run_discord(settings, make_brain, say, model="a script", spoken=spoken, tools=tools)

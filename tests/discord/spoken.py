@@ -11,10 +11,11 @@ import numpy as np
 
 from bot.answer import Answer, Mouth
 from bot.audio.speaker import PlaybackSpeaker
-from bot.errors import StageError, UnknownVoice
+from bot.errors import AudioDeviceError, StageError, UnknownVoice
 from bot.events import (
     SPEECH_RATE,
     FirstAudio,
+    InputDevice,
     Interrupted,
     Ready,
     ReplyDelta,
@@ -52,6 +53,24 @@ class Beeper(FakeEngine):
     async def speak(self, sentence: Sentence) -> SpeechClip:
         self._tell(f"said {sentence.spoken}")
         return replace(tone(0.4), sentence=sentence)
+
+
+class ScriptedMicrophones:
+    """Implements ports.Microphones."""
+
+    def __init__(self) -> None:
+        self._chosen = "Headset @everyone"
+
+    async def listed(self) -> Sequence[InputDevice]:
+        names = ("Headset @everyone", "Webcam `x`")
+        return [InputDevice(number, name, name == self._chosen) for number, name in enumerate(names)]
+
+    async def choose(self, wanted: str) -> InputDevice:
+        for each in await self.listed():
+            if wanted == str(each.number):
+                self._chosen = each.name
+                return each
+        raise AudioDeviceError(f"There is no microphone {wanted!r}.")
 
 
 class ScriptedConversation:

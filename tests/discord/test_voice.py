@@ -108,6 +108,18 @@ def test_voices(loopback: Loopback, bot: BotProcess) -> None:
     loopback.wait_for_text('There is no voice "nobody".')
 
 
+def test_microphones(loopback: Loopback, bot: BotProcess) -> None:
+    loopback.say(OWNER, "!mic")
+    shown = loopback.wait_for_text("The microphones of this PC").text
+    assert ">  0  Headset @everyone\n   1  Webcam" in shown
+    loopback.slash(OWNER, "mic", device="1")
+    loopback.wait_for_text("I listen with `Webcam \u02cbx\u02cb` now.")
+    loopback.say(OWNER, "!mic")
+    loopback.wait_for_text("   0  Headset @everyone\n>  1  Webcam")
+    loopback.say(OWNER, "!mic nobody")
+    loopback.wait_for_text("There is no microphone 'nobody'.")
+
+
 def test_commands_without_a_call(loopback: Loopback, bot: BotProcess) -> None:
     for text in ("!mute", "!unmute", "!say hello", "!stop"):
         before = len(loopback.messages)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.discord.conftest import BotProcess
 from tests.discord.hearing import direct, outside_a_call, say, voice_bot
@@ -43,7 +45,25 @@ def spoken(loopback: Loopback, question: str, expected: str) -> str:
     return loopback.wait_for_text(f"**Sidetone:** {expected}", after=before).text
 
 
+def test_latency(loopback: Loopback, bot: BotProcess) -> None:
+    before = len(loopback.messages)
+    loopback.say(OWNER, "!latency")
+    loopback.wait_for_text("There was no spoken answer since my start", after=before)
+    direct(loopback)
+    spoken(loopback, "one", "Asked:")
+    spoken(loopback, "two", "Asked:")
+    for ask in (lambda: loopback.say(OWNER, "!latency"), lambda: loopback.slash(OWNER, "latency")):
+        before = len(loopback.messages)
+        ask()
+        shown = loopback.wait_for_text("over 2 answers: ", after=before)
+        assert "silence that ends your turn takes most of it, 600 ms. A lower END_SILENCE_MS" in shown.text
+        picture = Image.open(io.BytesIO(shown.files["latency.png"]))
+        assert picture.format == "PNG"
+        assert picture.width >= 800
+
+
 def test_voice_and_text_are_one_conversation(loopback: Loopback, bot: BotProcess) -> None:
+    written(loopback, "!clear", "Forgotten.")
     written(loopback, "!ask first", "Asked: first. Answered: 0.")
     direct(loopback)
     spoken(loopback, "second", "Asked: first | second. Answered: 1.")

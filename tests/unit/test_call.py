@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bot import call, config
+from bot.audio.choice import MicrophoneChoice
 from bot.audio.outputs import PacedOutput
 from bot.call import SpokenConversation
 from bot.engines import Voice
@@ -38,7 +39,9 @@ def hold(
     async def main() -> None:
         voice = Voice(LoudnessVad(), FakeStt(["What is it?", "And then?"]), tts)
         brain = FakeBrain(["It is a test.", "Then it ends."])
-        talk = SpokenConversation(config.load(None, settings), voice, lambda each: each, ["af_heart"])
+        talk = SpokenConversation(
+            config.load(None, settings), voice, lambda each: each, ["af_heart"], MicrophoneChoice("sounddevice", "")
+        )
         with pytest.raises(UnavailableFeature, match="no spoken conversation"):
             await talk.say("Hello.")
         async with asyncio.TaskGroup() as tasks:
