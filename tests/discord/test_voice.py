@@ -16,7 +16,7 @@ from tests.discord.hearing import audible, direct, hears, outside_a_call, say, v
 from tests.discord.listener import RATE, sound
 from tests.discord.loopback import Loopback
 from tests.discord.network import VOICE_HOSTS
-from tests.discord.world import FRIEND, OTHER_VOICE, OWNER
+from tests.discord.world import FRIEND, OTHER_VOICE, OWNER, VOICE
 
 pytestmark = pytest.mark.slow
 
@@ -150,6 +150,37 @@ def test_a_speaker_who_leaves_does_not_end_the_call(loopback: Loopback, bot: Bot
     loopback.wait("that it goes on reading", lambda: connection.acknowledged == connection.sequence, 8)
     assert loopback.voice.connection is connection
     hears(loopback, say(loopback, "tone 0.5"))
+
+
+def test_members_who_come_and_go_in_mid_speech(loopback: Loopback, bot: BotProcess) -> None:
+    """The keys change each time; whoever is there hears all of it, whoever has left nothing more."""
+    direct(loopback)
+    began = say(loopback, "tone 5")
+    hears(loopback, began)
+    time.sleep(0.5)
+    friend = loopback.run(loopback.voice.joins_group(FRIEND))
+    joined = time.monotonic()
+    loopback.move(FRIEND, VOICE)
+    loopback.run(loopback.voice.speaks(FRIEND))
+    time.sleep(1.2)
+    parting = time.monotonic()
+    loopback.move(FRIEND, None)
+    loopback.run(loopback.voice.leaves_group(FRIEND))
+    left, so_far = time.monotonic(), len(friend.tries)
+    time.sleep(1)
+    tones = audible(loopback, began)
+    listener = loopback.voice.connection.listener
+    assert listener
+    assert listener.unreadable == 0
+    assert all(each.encrypted for each in tones)
+    assert tones[-1].at > left + 0.8, "it fell silent"
+    assert all(later.sequence - earlier.sequence == 1 for earlier, later in pairwise(tones))
+    heard = [ok for at, ok in friend.tries if joined + 0.2 < at < parting]
+    assert len(heard) > 30
+    assert all(heard)
+    assert len(friend.tries) == so_far
+    late = listener.last_encrypted
+    assert friend.decrypt(late) is None, "who has left still understands"
 
 
 def test_another_region_leaves_no_hole(loopback: Loopback, bot: BotProcess) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from aiohttp import WSMsgType, web
 
 from tests.discord import world
-from tests.discord.listener import Dave, Heard, Listener
+from tests.discord.listener import Dave, Heard, Listener, Member
 from tests.discord.mls import ExternalSender
 from tests.discord.world import Json
 
@@ -129,6 +129,8 @@ class VoiceServer:
             connection.speaking.append((time.monotonic(), data["speaking"]))
         elif op == 7:
             await connection.send(9, {})
+        elif op == 23:
+            await connection.send(22, {"transition_id": data["transition_id"]})
 
     async def _identify(self, connection: Connection, data: Json) -> None:
         self.identified.append(data)
@@ -171,7 +173,7 @@ class VoiceServer:
             await connection.send_binary(27, connection.group.proposal())
         elif op == 28:
             commit = connection.group.committed(rest)
-            await connection.send_binary(29, struct.pack(">H", 0) + commit)
+            await connection.send_binary(29, struct.pack(">H", connection.group.transition) + commit)
 
     # What people and Discord do
 
@@ -180,6 +182,26 @@ class VoiceServer:
 
     async def leaves(self, user: int) -> None:
         await self.connection.send(13, {"user_id": str(user)})
+
+    async def joins_group(self, user: int) -> Member:
+        """Somebody comes into the channel, and into its encrypted group."""
+        group = self._group()
+        await self.connection.send(11, {"user_ids": [str(user)]})
+        await self.connection.send_binary(27, group.invite(user))
+        await group.changed.wait()
+        return group.members[-1]
+
+    async def leaves_group(self, user: int) -> None:
+        group = self._group()
+        await self.leaves(user)
+        await self.connection.send_binary(27, group.dismiss(user))
+        await group.changed.wait()
+
+    def _group(self) -> Dave:
+        group = self.connection.group
+        assert group
+        group.changed.clear()
+        return group
 
     async def crash(self, code: int) -> None:
         await self.connection.socket.close(code=code)
