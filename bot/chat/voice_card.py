@@ -86,16 +86,22 @@ class Minutes:
             case ReplyDone(turn=turn, text=text):
                 self._answers.pop(turn, None)
                 if text.strip():
-                    yield f"{ANSWERER}{text.strip()}"
+                    yield answered(text)
             case Interrupted(turn=turn, heard=heard):
                 self._answers.pop(turn, None)
                 if heard.strip():
-                    yield f"{ANSWERER}{heard.strip()} … *(you cut in)*"
+                    yield answered(f"{heard.strip()} … *(you cut in)*")
             case Failed(turn=turn, message=message):
                 begun = self._answers.pop(turn, "").strip()
                 if begun:
-                    yield f"{ANSWERER}{begun} …"
+                    yield answered(f"{begun} …")
                 yield f"⚠️ {message}"
+
+
+def answered(text: str) -> str:
+    """A code block begins at the beginning of a line, or Discord and `rendering` take its end for a beginning."""
+    text = text.strip()
+    return f"{ANSWERER}{chr(10) if text.startswith('```') else ''}{text}"
 
 
 class Card:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bot.chat.rendering import split
 from bot.chat.text import EDIT_GAP_S, MessageGone, Outlet, Post
-from bot.chat.voice_card import ANSWERER, Minutes
+from bot.chat.voice_card import ANSWERER, Minutes, answered
 from bot.errors import DiscordError
 from bot.events import Event, Failed, Interrupted, ReplyDelta, ReplyDone
 
@@ -34,6 +34,8 @@ class _Line:
     text: str
     done: bool
     """Whether it does not change any more."""
+    said: str = ""
+    """Of an answer that is growing."""
     posts: list[Post] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
 
@@ -57,7 +59,9 @@ class Captions:
                 if turn not in self._open:
                     self._open[turn] = _Line(ANSWERER, done=False)
                     self._lines.append(self._open[turn])
-                self._open[turn].text += text
+                line = self._open[turn]
+                line.said += text
+                line.text = answered(line.said)
             case ReplyDone(turn=turn) | Interrupted(turn=turn) | Failed(turn=turn) if turn in self._open:
                 line = self._open.pop(turn)
                 line.text = more.pop(0) if more and more[0].startswith(ANSWERER) else f"{line.text.rstrip()} …"

@@ -24,6 +24,8 @@ def voice_bot(loopback: Loopback, **environment: str) -> Iterator[BotProcess]:
     try:
         yield process
         assert process.running
+        sent = [payload for shown in loopback.messages for payload in shown.payloads]
+        assert all(payload["allowed_mentions"]["parse"] == [] for payload in sent)
         assert not any(word in process.output for word in (*UNTIDY, world.TOKEN)), process.output
         # The voice token is as secret as the other.
         assert loopback.voice.expected.get("token", world.TOKEN) not in process.output
@@ -40,8 +42,16 @@ def outside_a_call(loopback: Loopback) -> Iterator[None]:
     loopback.gateway.region = VOICE_HOSTS[0]
     yield
     if loopback.voice.bot_channel is not None:
-        loopback.say(OWNER, "!stop")
-        loopback.wait("the end of the call", lambda: loopback.voice.bot_channel is None)
+        stop(loopback)
+
+
+def stop(loopback: Loopback) -> None:
+    """Returns when the bot knows that the call is over, which is a moment after it has left the channel."""
+    before = len(loopback.messages)
+    loopback.say(OWNER, "!stop")
+    over = ("I have left the voice channel.", "There is no spoken conversation.")
+    loopback.wait("the end of the call", lambda: any(each.text.startswith(over) for each in loopback.messages[before:]))
+    assert loopback.voice.bot_channel is None
 
 
 def direct(loopback: Loopback, limit_s: float = 5.0) -> float:

@@ -63,7 +63,6 @@ class ScriptedBrain:
             case "ping":
                 yield f"@everyone @here <@{rest}> look!"
             case "code":
-                yield "Use this. "
                 yield "```python\nsecret_value = 1\n```\n"
                 yield "It is short."
             case "nothing":

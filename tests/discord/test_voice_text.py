@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.discord.conftest import BotProcess
-from tests.discord.hearing import direct, outside_a_call, say, voice_bot
+from tests.discord.hearing import direct, outside_a_call, say, stop, voice_bot
 from tests.discord.loopback import Loopback
 from tests.discord.world import CHANNEL, OTHER_CHANNEL, OWNER
 
@@ -71,8 +71,7 @@ def test_voice_and_text_are_one_conversation(loopback: Loopback, bot: BotProcess
     written(loopback, "!ask elsewhere", "Asked: elsewhere. Answered: 0.", OTHER_CHANNEL)
     shown = written(loopback, "!history", "What we said here:")
     assert "You: second\nI:   Asked: first | second." in shown
-    loopback.say(OWNER, "!stop")
-    loopback.wait("the end of the call", lambda: loopback.voice.bot_channel is None)
+    stop(loopback)
     direct(loopback)
     spoken(loopback, "fourth", "Asked: first | second | third | fourth. Answered: 3.")
     written(loopback, "!clear", "Forgotten. 4 questions")
@@ -82,10 +81,11 @@ def test_voice_and_text_are_one_conversation(loopback: Loopback, bot: BotProcess
 def test_code_is_posted_and_never_spoken(loopback: Loopback, bot: BotProcess) -> None:
     direct(loopback)
     lines = len(bot.lines)
-    answer = spoken(loopback, "code", "Use this.")
-    assert "```python\nsecret_value = 1\n```" in answer
+    answer = spoken(loopback, "code", "")
+    # A fence counts at the beginning of a line only.
+    assert answer == "**Sidetone:** \n```python\nsecret_value = 1\n```\nIt is short."
     said = [line.removeprefix("said ") for line in bot.lines[lines:] if line.startswith("said ")]
-    assert " ".join(said) == "Use this. It is short."
+    assert said == ["It is short."]
 
 
 def test_captions(loopback: Loopback, bot: BotProcess) -> None:

@@ -125,3 +125,16 @@ def test_without_barge_in_it_does_not_hear_itself(microphone: list[tuple[float, 
     seen, tts = hold(script, BARGE_IN="off")
     assert "speech_started" not in seen.names()
     assert " ".join(tts.spoken) == TEXT
+
+
+def test_what_was_heard_when_the_call_ended_is_kept(microphone: list[tuple[float, float]]) -> None:
+    microphone.append((0.3, 1.0))
+
+    async def script(talk: SpokenConversation) -> None:
+        # In the middle of the answer, which takes 1.2 s to say.
+        await asyncio.sleep(3.5)
+
+    seen, _ = hold(script)
+    ((_, cut),) = seen.named("interrupted")
+    assert cut.heard.startswith("It is")  # type: ignore[attr-defined]
+    assert "reply_done" not in seen.names()

@@ -79,12 +79,14 @@ def test_both_sides_are_written_down() -> None:
         Failed(4, "stage_failed", "It failed."),
         Interrupted(5, ""),
     ]
+    events.append(ReplyDone(6, "```python\nx\n```\nSo."))
     assert [line for event in events for line in minutes.feed(event)] == [
         "**You:** Why?",
         "**Sidetone:** Because.",
         "**Sidetone:** It is … *(you cut in)*",
         "**Sidetone:** Half of …",
         "⚠️ It failed.",
+        "**Sidetone:** \n```python\nx\n```\nSo.",
     ]
 
 
