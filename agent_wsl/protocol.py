@@ -294,6 +294,8 @@ class Run(Call[JobStatus]):
     timeout_s: Annotated[float, Range(0.1, 86400)] | None = None
     """None takes the agent's default; more than its maximum is BAD_REQUEST."""
     approval: Annotated[str, Size(200)] | None = None
+    wait_s: Wait = 0.0
+    """For its end, before the answer: saves a call for what is quick."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,13 @@ class Dispatcher:
         if call.NAME == "run" and not self._audit.write(user, "run", target, "asked", 0.0):
             message = "The audit log cannot be written, so nothing is run: make room on the agent's disk."
             raise Refusal(ErrorCode.DISK_FULL, message)
+        result: Any
         handler, deadline = self._handlers[call.NAME], DEADLINES_S.get(call.NAME)
-        return self._pool.run(deadline, handler, user, call) if deadline else handler(user, call)
+        result = self._pool.run(deadline, handler, user, call) if deadline else handler(user, call)
+        if isinstance(call, protocol.Run) and call.wait_s:
+            # Not under the deadline, whose threads are for what may hang.
+            result = self._handlers[protocol.GetJob.NAME](user, protocol.GetJob(result.job_id, call.wait_s))
+        return result
 
 
 def decoded(name: str, payload: bytes) -> tuple[str, Call[Any]]:

@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         take_signals()
         config.prepare_libraries()
         settings = config.load()
-        log.start(settings.log_level)
+        log.start(settings.log_level, secrets=settings.secrets)
         return asyncio.run(dispatch(options, settings))
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -11,7 +11,7 @@ from bot.audio.choice import MicrophoneChoice
 from bot.call import SpokenConversation
 from bot.config import Settings
 from bot.console import engines_table, make_console
-from bot.engines import Voice, checked, loaded, make_brain, make_llm, make_voice, voice_names
+from bot.engines import Voice, checked, loaded, make_brain, make_diagnosis, make_llm, make_voice, voice_names
 from bot.errors import AudioDeviceError, ConfigError, MissingPackage, ModelDamaged, ModelMissing
 from bot.events import Usage
 from bot.gate import ModelGate, UrgentBrain
@@ -44,8 +44,11 @@ async def run(settings: Settings) -> int:
             "DISCORD_TOKEN is not set, so there is no Discord bot to start. Put the token into .env, "
             "or talk without Discord: python -m bot talk"
         )
-    from bot.chat.client import Spoken, Tools, run_discord
+    from bot.chat.client import Debugging, Spoken, Tools, run_discord
+    from bot.chat.failed_runs import FailedRuns
+    from bot.chat.given import check
 
+    check(settings.discord)
     console = make_console()
     catalogue = await checked(settings)
     llm = make_llm(settings, catalogue)
@@ -71,7 +74,8 @@ async def run(settings: Settings) -> int:
             conversation = SpokenConversation(settings, voice, urgent, voice_names(catalogue), microphones)
         spoken = Spoken(conversation, instead, gate, microphones)
         brain, model = partial(make_brain, settings, llm), engines.infos[0].name
-        await run_discord(settings, brain, say, model=model, spoken=spoken, tools=Tools(agent))
+        tools = Tools(agent, debugging=Debugging(make_diagnosis(settings, llm), [FailedRuns(agent)] if agent else []))
+        await run_discord(settings, brain, say, model=model, spoken=spoken, tools=tools)
     return 0
 
 

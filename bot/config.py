@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -81,7 +81,7 @@ class DiscordSettings:
     proxy: str
     """URL of an HTTP proxy for REST, gateway and voice websocket; empty for none."""
     allowed_users: frozenset[int] = frozenset()
-    """Discord ids of those who may talk to the bot; empty for the owner of the server."""
+    """Ids of users and roles that may talk to the bot; empty for the owner of the server."""
     voice_idle_s: float = 900.0
     """The bot leaves a voice channel in which nobody has said anything for so long."""
     history: Path | None = None
@@ -90,6 +90,10 @@ class DiscordSettings:
     """Ids of users and roles that may ask for commands to be run; empty for the owner of the server."""
     approvers: frozenset[int] = frozenset()
     """The same for those who may approve them."""
+    commands_a_minute: int = 30
+    """Of one user, questions among them; 0 for no limit."""
+    questions_a_minute: int = 10
+    """The same for questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ class Settings:
     discord: DiscordSettings
     agent: AgentSettings
     log_level: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Values that must not be shown anywhere."""
 
 
 class _Reader:
@@ -247,6 +253,8 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             history=read.file_to_write("DISCORD_HISTORY", "logs/conversations.db"),
             runners=read.ids("DISCORD_RUNNERS"),
             approvers=read.ids("DISCORD_APPROVERS"),
+            commands_a_minute=read.whole("DISCORD_COMMANDS_PER_MINUTE", 30, 0, 10_000),
+            questions_a_minute=read.whole("DISCORD_QUESTIONS_PER_MINUTE", 10, 0, 10_000),
         ),
         agent=AgentSettings(
             host=read.text("AGENT_HOST", "127.0.0.1"),
@@ -255,4 +263,5 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             tls=read.path("AGENT_TLS_DIR"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
+        secrets=tuple(value for name in SECRETS if (value := read.text(name))),
     )

@@ -7,14 +7,15 @@ import importlib.util
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bot.audio import devices
+from bot.audio import checkup, devices
+from bot.checks import Check
 from bot.config import Settings
 from bot.console import make_console, size
 from bot.errors import SidetoneError
@@ -39,15 +40,6 @@ PARTS = ("silero", "smart-turn", "whisper", "llm", "kokoro", "voices")
 ROOM_FOR_MODELS = 2_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    what: str
-    state: str
-    """"ok", "warn" (works without it) or "fail"."""
-    found: str
-    fix: str = ""
-
-
 async def doctor(settings: Settings) -> int:
     """Prints the table. 0 when a conversation can be held on this machine, else 1."""
     console = make_console()
@@ -55,30 +47,43 @@ async def doctor(settings: Settings) -> int:
     for heading in ("", "what", "found", "what to do"):
         table.add_column(heading, overflow="fold")
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-    checks = list(examine(settings))
+    checks = [check async for check in examine(settings, console)]
     for check in checks:
         cells = (check.what, check.found, check.fix)
         table.add_row(Text(check.state, styles[check.state]), *(Text(cell) for cell in cells))
     console.print(table)
+    for url in dict.fromkeys(check.link for check in checks if check.link):
+        console.print(f"Invite the bot: {url}")
     failed = [check.what for check in checks if check.state == "fail"]
     deaf = any(check.what == "microphone" and check.state != "ok" for check in checks)
-    ready = "talk --wav question.wav --out answer.wav" if deaf else "talk"
-    console.print(f"{len(failed)} to mend: {', '.join(failed)}." if failed else f"Ready: python -m bot {ready}")
+    console.print(f"{len(failed)} to mend: {', '.join(failed)}." if failed else f"Ready: {_next(settings, deaf)}")
     return 1 if failed else 0
 
 
-def examine(settings: Settings) -> Iterator[Check]:
+def _next(settings: Settings, deaf: bool) -> str:
+    if settings.discord.token:
+        return "python -m bot"
+    return "python -m bot talk" + " --wav question.wav --out answer.wav" * deaf
+
+
+async def examine(settings: Settings, console: Console) -> AsyncIterator[Check]:
     yield python()
-    yield from packages()
+    for check in packages():
+        yield check
     catalogue = Catalogue(settings.models)
-    yield from models(catalogue)
+    for check in models(catalogue):
+        yield check
     yield voice(settings, catalogue)
     yield provider(settings)
     yield disk(settings)
-    yield from sound(settings)
+    for check in sound(settings):
+        yield check
+        if check.what == devices.INPUT and check.state == "ok":
+            console.print("Listening to the microphone for a second: say something.")
+            yield await checkup.listen(settings.audio)
     yield gpu(catalogue)
-    yield discord(settings)
-    yield discord_voice()
+    for check in await discord(settings):
+        yield check
     yield agent(settings)
 
 
@@ -143,8 +148,8 @@ def disk(settings: Settings) -> Check:
 
 def sound(settings: Settings) -> Iterator[Check]:
     for what, wanted, found in (
-        ("microphone", settings.audio.microphone, devices.inputs),
-        ("loudspeaker", settings.audio.speaker, devices.outputs),
+        (devices.INPUT, settings.audio.microphone, devices.inputs),
+        (devices.OUTPUT, settings.audio.speaker, devices.outputs),
     ):
         try:
             listed = found(settings.audio.backend)
@@ -172,17 +177,15 @@ def agent(settings: Settings) -> Check:
     return Check("tool agent", "ok" if works else "warn", found, "" if works else "See The agent in README.md")
 
 
-def discord(settings: Settings) -> Check:
-    if settings.discord.token:
-        return Check("Discord", "ok", "DISCORD_TOKEN is set")
-    return Check("Discord", "warn", "no DISCORD_TOKEN", "Only needed for the Discord bot; `talk` works without it.")
-
-
-def discord_voice() -> Check:
-    """Encryption and Opus; the microphone has a line of its own."""
+async def discord(settings: Settings) -> list[Check]:
     try:
-        from bot.chat.voice_link import refusal
+        from bot.chat import checkup as discord_checkup
+        from bot.chat import voice_link
     except ImportError as error:
-        return Check("Discord voice", "warn", f"py-cord does not load ({error})", "Run: python scripts/run.py")
-    problem = refusal()
-    return Check("Discord voice", "warn" if problem else "ok", "off" if problem else "Opus and DAVE are there", problem)
+        return [Check("Discord", "warn", f"py-cord does not load ({error})", "Run: python scripts/run.py")]
+    opus, dave = voice_link.no_opus(), voice_link.no_encryption()
+    return [
+        Check("Discord voice: Opus", "warn" if opus else "ok", "missing" if opus else "libopus loads", opus),
+        Check("Discord voice: DAVE", "warn" if dave else "ok", "missing" if dave else "davey loads", dave),
+        *await discord_checkup.examine(settings.discord),
+    ]

@@ -11,12 +11,13 @@ from bot.config import Settings
 from bot.errors import UnavailableFeature
 from bot.events import EngineInfo, Exchange
 from bot.llm.brain import ConversationBrain
+from bot.llm.diagnosis import DiagnosisQuestion
 from bot.llm.gguf import Sampling
 from bot.llm.local import LocalLlm
 from bot.memory import MemoryLedger
 from bot.models.catalogue import Catalogue
 from bot.models.check import ensure_whole
-from bot.ports import Brain, Engine, Llm, Stt, Tts, Vad
+from bot.ports import Brain, Diagnosis, Engine, Llm, Stt, Tts, Vad
 from bot.voice.stt import WhisperStt
 from bot.voice.tts_onnx import KokoroOnnxTts
 from bot.voice.tts_torch import KokoroTorchTts
@@ -73,6 +74,11 @@ def make_brain(settings: Settings, llm: Llm, past: Sequence[Exchange] = ()) -> B
     brain = ConversationBrain(llm, context=settings.llm.context, max_tokens=settings.llm.max_tokens)
     brain.recall(past)
     return brain
+
+
+def make_diagnosis(settings: Settings, llm: Llm) -> Diagnosis:
+    brain = ConversationBrain(llm, context=settings.llm.context, max_tokens=settings.llm.max_tokens)
+    return DiagnosisQuestion(llm.count, lambda: brain.longest)
 
 
 def make_voice(settings: Settings, catalogue: Catalogue) -> Voice:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
+
+from bot.masking import Mask
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def start(level: str) -> None:
+class MaskedFormatter(logging.Formatter):
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__(FORMAT, "%H:%M:%S")
+        self._mask = Mask(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """With tracebacks, which may quote anything."""
+        return self._mask(super().format(record))
+
+
+def start(level: str, secrets: Iterable[str] = ()) -> None:
     """Called once, by `__main__`. Libraries are kept one level quieter than the bot."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(FORMAT, "%H:%M:%S"))
+    handler.setFormatter(MaskedFormatter(secrets))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)

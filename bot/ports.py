@@ -19,6 +19,7 @@ from bot.events import (
     Transcript,
     Usage,
 )
+from bot.findings import Finding
 
 
 class Microphone(Protocol):
@@ -179,6 +180,16 @@ class Brain(Protocol):
 
     async def warm(self) -> None:
         """Evaluates the history in an idle moment."""
+
+
+class Diagnosis(Protocol):
+    def question(self, finding: Finding) -> tuple[str, int]:
+        """What a brain is asked about it, and how many lines of its text are left out because it takes no more."""
+
+
+class Findings(Protocol):
+    async def latest(self, user: str) -> Finding | None:
+        """What went wrong last, for this Discord user to know; None when nothing did. Raises AgentError."""
 
 
 class Files(Protocol):

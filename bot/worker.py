@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -28,3 +32,21 @@ class Worker:
     def close(self) -> None:
         """Waits for the call in progress, then ends the thread. Blocks."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_before_others() -> None:
+    """The calling thread gets a core as soon as it wants one, whatever computes meanwhile: for one that is due every
+    few milliseconds and needs less than one of them, so never for the main thread. Without the right to ask for it
+    (Linux, a normal user) nothing changes."""
+    if threading.current_thread() is threading.main_thread():
+        return
+    if sys.platform == "win32":
+        import ctypes
+
+        time_critical = 15
+        kernel = ctypes.windll.kernel32
+        kernel.GetCurrentThread.restype = ctypes.c_void_p
+        kernel.SetThreadPriority(ctypes.c_void_p(kernel.GetCurrentThread()), time_critical)
+    elif sys.platform == "linux":
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))

@@ -165,8 +165,7 @@ def sandbox_cost(client: AgentConnection, times: int) -> Iterator[Row]:
             subprocess.run(command, check=True)
             values.append((time.perf_counter() - started) * 1000)
         started = time.perf_counter()
-        job = client.call("bench", protocol.Run(argv=("true",)))
-        status = client.call("bench", protocol.GetJob(job.job_id, 20.0))
+        status = client.call("bench", protocol.Run(argv=("true",), wait_s=20.0))
         ended = time.perf_counter()
         if status.state != "done" or status.exit_code != 0:
             sys.exit(f"`run true` ended with {status}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +16,7 @@ from agent_wsl.jobs.output import Output
 from agent_wsl.jobs.process import ConfinedProcess, Ended
 from agent_wsl.jobs.usage import Usage
 from agent_wsl.protocol import JobStatus
+from agent_wsl.sandbox.start import Started
 
 GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""
@@ -27,12 +28,9 @@ EXEC_FAILED = re.compile(rb"bwrap: execvp [^\n]*: ([^:\n]+)\n\Z")
 
 
 class Prepared(Protocol):
-    @property
-    def argv(self) -> Sequence[str]: ...
-    @property
-    def env(self) -> Mapping[str, str]: ...
-    @property
-    def pass_fds(self) -> Sequence[int]: ...
+    def start(self, output: int, errors: int) -> Started:
+        """Output goes to these descriptors. Raises OSError or ValueError."""
+
     def finish(self) -> tuple[str, ...]:
         """After the job's end: the new names of what was set aside, because others would have run it."""
 
@@ -124,7 +122,7 @@ class Job:
     def carry_out(self, sandbox: Preparer, started: Callable[[Job], None]) -> None:
         try:
             with sandbox.prepare(self.spec.argv, self.spec.cwd) as prepared:
-                process = ConfinedProcess(prepared.argv, prepared.env, prepared.pass_fds)
+                process = ConfinedProcess(prepared.start)
         except Refusal as refusal:
             self.refuse(refusal)
             return
@@ -141,7 +139,7 @@ class Job:
             self._changed.notify_all()
         if ending:
             process.kill()
-        process.find_init()
+        process.let_go()
         started(self)
         for data in process.read_until_end(bytearray(BUFFER)):
             self.output.append(data)

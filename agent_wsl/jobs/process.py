@@ -6,24 +6,21 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import re
 import select
 import signal
-import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from agent_wsl.jobs.usage import opened, pids
+from agent_wsl.sandbox.start import Started
 
 T = TypeVar("T")
 
 PR_SET_CHILD_SUBREAPER = 36
 LARGEST_PIPE = 1 << 20
 KILL_ROUNDS = 20
-INIT = re.compile(rb'"child-pid": (\d+)\s*[,}]')
-EXECUTED = b'"exit-code"'
 
 
 def adopt_orphans() -> None:
@@ -52,57 +49,56 @@ class ConfinedProcess:
     `output` is the reading end of the pipe with standard output and standard error; it does not block.
     """
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int]) -> None:
-        """`argv` is that of a bwrap with its own PID namespace and /proc. Raises OSError or ValueError."""
+    def __init__(self, start: Callable[[int, int], Started]) -> None:
+        """`start` gets the descriptors for standard output and standard error. Raises OSError or ValueError."""
         self._lock = threading.Lock()
         self._doomed = False
         self._init: int | None = None
         self._init_handle = -1
         self._procfs = -1
-        self._report, report = os.pipe()
         self.output, output = os.pipe()
         try:
             with contextlib.suppress(OSError):
                 _widen(self.output)
-            self._bwrap = subprocess.Popen(  # noqa: S603 - the whole point, and confined
-                [argv[0], "--json-status-fd", str(report), *argv[1:]],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=env,
-                cwd="/",
-                pass_fds=(*pass_fds, report),
-                start_new_session=True,
-            )
+            self._started = start(output, output)
         except (OSError, ValueError):
-            os.close(self._report)
             os.close(self.output)
             raise
         finally:
-            os.close(report)
             os.close(output)
         os.set_blocking(self.output, False)
-        self._said = b""
 
-    def find_init(self) -> None:
-        """Waits until bwrap has made the namespace, or has ended."""
-        while not (found := INIT.search(self._said)):
-            part = os.read(self._report, 4096)
-            if not part:
-                return
-            self._said += part
-        init = int(found[1])
-        with contextlib.suppress(OSError):
+    def let_go(self) -> None:
+        """Waits until bwrap has made the namespace, or has ended; then the command may run."""
+        init = self._started.find_init()
+        if init is None:
+            return
+        try:
             handle = os.pidfd_open(init)
-            # It was bwrap's child and, should bwrap be gone, is ours: otherwise it ended and the pid is another's.
-            if _parent(init) in (self._bwrap.pid, os.getpid()):
-                with self._lock:
-                    self._init, self._init_handle = init, handle
-                _prefer_to_the_agent_when_memory_ends(init)
-            else:
-                os.close(handle)
+        except ProcessLookupError:
+            self._started.abandon()
+            return
+        except OSError:
+            # No descriptor is free: nobody could end it later.
+            self._started.give_up(init)
+            return
+        # It was bwrap's child and, should bwrap be gone, is ours: otherwise it ended and the pid is another's.
+        try:
+            ours = _parent(init) in (self._started.process.pid, os.getpid())
+        except OSError:
+            os.close(handle)
+            self._started.give_up(init)
+            return
+        if not ours:
+            os.close(handle)
+            self._started.abandon()
+            return
+        with self._lock:
+            self._init, self._init_handle = init, handle
+        _prefer_to_the_agent_when_memory_ends(init)
         if self._doomed:
             self.kill()
+        self._started.let_go(init)
 
     def read_until_end(self, buffer: bytearray) -> Iterator[memoryview]:
         """What is written, as it comes, until the last process inside has ended.
@@ -161,9 +157,10 @@ class ConfinedProcess:
 
     def wait(self) -> Ended:
         """Returns when nothing is left of it. To be called once, after `read_until_end`."""
-        _, status, usage = os.wait4(self._bwrap.pid, 0)
+        bwrap = self._started.process
+        _, status, usage = os.wait4(bwrap.pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        self._bwrap.returncode = code
+        bwrap.returncode = code
         self.kill()
         init, peak = self._init, 0
         if init is not None:
@@ -171,16 +168,14 @@ class ConfinedProcess:
             with contextlib.suppress(ChildProcessError):
                 _, _, usage = os.wait4(init, 0)
                 peak = usage.ru_maxrss << 10
-        os.set_blocking(self._report, False)
-        with contextlib.suppress(BlockingIOError):
-            self._said += os.read(self._report, 4096)
+        executed = self._started.executed()
         self._release()
         shell_code = code if code >= 0 else 128 - code
-        return Ended(shell_code, EXECUTED in self._said, usage.ru_utime + usage.ru_stime, peak)
+        return Ended(shell_code, executed, usage.ru_utime + usage.ru_stime, peak)
 
     def _release(self) -> None:
         with self._lock:
-            for descriptor in (self.output, self._report, self._init_handle, self._procfs):
+            for descriptor in (self.output, self._started.status, self._init_handle, self._procfs):
                 if descriptor >= 0:
                     os.close(descriptor)
             self._init_handle = self._procfs = -1

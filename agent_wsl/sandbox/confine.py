@@ -6,16 +6,14 @@ Fails closed: without a bubblewrap that passes the probe, with the filter loaded
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -27,15 +25,9 @@ from agent_wsl.sandbox import bwrap, skeleton
 from agent_wsl.sandbox.binds import Descriptors, options, set_aside
 from agent_wsl.sandbox.guarded import DIRECTORIES, Guard, arranged, find
 from agent_wsl.sandbox.seccomp import FilterUnavailable, build_filter
+from agent_wsl.sandbox.start import Line, Started, limits_of, running
 
-DASH = "/usr/bin/dash"
-DASH_BLOCK = 512
-"""Bytes; what its `ulimit -f` counts in."""
-CPU_GRACE_S = 5
-"""Between SIGXCPU and SIGKILL."""
 PROBE_TIMEOUT_S = 20.0
-OPEN_FILES = 8192
-"""The soft limit stays at 1024, as programs with select() expect."""
 MOUNTS = 400
 TOO_MANY = (
     f"The allowed directories hold more than {MOUNTS} places that must be guarded from commands "
@@ -51,26 +43,26 @@ PROOF = ("Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapBnd:\
 """What /proc/self/status must say inside."""
 
 
-@dataclass(slots=True)
 class Prepared:
-    """One command line, to be started once, inside `with`. The block may end as soon as Popen has returned.
+    """One command, to be started once, inside `with`, which may end as soon as `start` has returned.
 
-    bubblewrap dies with the *thread* that starts it: that thread must live as long as the job.
-    Call `finish` when the job has ended.
+    Call `finish` when it has ended.
     """
 
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    """For bubblewrap itself; what commands see is part of the options."""
-    pass_fds: tuple[int, ...]
-    _opened: Descriptors
-    _absent: list[Path]
+    def __init__(self, line: Line, opened: Descriptors, absent: list[Path]) -> None:
+        self._line = line
+        self._opened = opened
+        self._absent = absent
 
     def __enter__(self) -> Prepared:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._opened.close()
+
+    def start(self, output: int, errors: int) -> Started:
+        """Output goes to these descriptors. Raises OSError or ValueError."""
+        return Started(self._line, output, errors)
 
     def finish(self) -> tuple[str, ...]:
         """To be called when the job has ended. Sets aside what it made of the places that others would run
@@ -134,7 +126,7 @@ class Sandbox:
         self._ids = _ids()
         self._remove: Callable[[], object] = lambda: None
         self._fixed: list[str] = []
-        self._limits = _limits(jobs)
+        self._limits = limits_of(jobs)
         self._bwrap = ""
         self._filter = b""
         self._state = SandboxState(False, "The sandbox has not been tried yet.", settings.network)
@@ -190,10 +182,9 @@ class Sandbox:
         """Empty when a command ran and saw itself confined, else what bubblewrap said."""
         try:
             with self._prepare(["/bin/cat", "/proc/self/status"], str(self._roots[0])) as prepared:
-                done = subprocess.run(  # noqa: S603 - our own command line
-                    prepared.argv, env=prepared.env, pass_fds=prepared.pass_fds, stdin=subprocess.DEVNULL,
-                    capture_output=True, timeout=PROBE_TIMEOUT_S, check=False, text=True, errors="replace",
-                )  # fmt: skip
+                started = prepared.start(subprocess.PIPE, subprocess.PIPE)
+            with running(started) as process:
+                output, errors = _communicate(process)
             prepared.finish()
         except Refusal as refusal:
             return refusal.message
@@ -201,9 +192,9 @@ class Sandbox:
             return f"{error.strerror}"
         except subprocess.TimeoutExpired:
             return f"no answer within {PROBE_TIMEOUT_S:g} s"
-        if done.returncode != 0:
-            return done.stderr or f"exit code {done.returncode}"
-        missing = [line for line in PROOF if line not in done.stdout]
+        if process.returncode != 0:
+            return errors or f"exit code {process.returncode}"
+        missing = [line for line in PROOF if line not in output]
         return f"{bwrap.NOT_CONFINED} ({missing[0].split(':')[0]})" if missing else ""
 
     def _version(self) -> str:
@@ -241,8 +232,8 @@ class Sandbox:
         except OSError:
             opened.close()
             raise
-        line = (self._bwrap, "--args", arguments, "--", DASH, "-c", self._limits, "sandbox", *argv)
-        return Prepared(line, {}, tuple(opened.numbers), opened, absent)
+        line = Line(self._bwrap, ("--args", arguments, "--", *argv), tuple(opened.numbers), self._limits)
+        return Prepared(line, opened, absent)
 
     def _guarded(self, root: Path, opened: Descriptors) -> tuple[list[Path], list[str]]:
         """What is missing and must not be made, and the options for what is there. Raises OSError, Refusal."""
@@ -295,22 +286,12 @@ def _ids() -> tuple[int, int]:
     return (uid, os.getgid()) if uid else (skeleton.FIRST_ID, skeleton.FIRST_ID)
 
 
-def _limits(jobs: JobSettings) -> str:
-    """The line of shell that sets them, since bubblewrap cannot. dash, as it starts in half the time of prlimit.
-
-    No limit of the address space: node, Java, Go and sanitizers reserve far more than they use. The limit of processes
-    counts inside the sandbox alone (Linux 5.14), and never for root.
-    """
-    cpu, size, processes = jobs.cpu_s, jobs.file_size // DASH_BLOCK, jobs.processes
-    words = [
-        f"-S -t {_at_most(resource.RLIMIT_CPU, cpu)}", f"-H -t {_at_most(resource.RLIMIT_CPU, cpu + CPU_GRACE_S)}",
-        f"-f {_at_most(resource.RLIMIT_FSIZE, size * DASH_BLOCK) // DASH_BLOCK}",
-        f"-p {_at_most(resource.RLIMIT_NPROC, processes)}", "-c 0",
-        f"-S -n {_at_most(resource.RLIMIT_NOFILE, 1024)}", f"-H -n {_at_most(resource.RLIMIT_NOFILE, OPEN_FILES)}",
-    ]  # fmt: skip
-    return " && ".join(f"ulimit {word}" for word in words) + ' && exec "$@"'
-
-
-def _at_most(limit: int, value: int) -> int:
-    hard = resource.getrlimit(limit)[1]
-    return value if hard == resource.RLIM_INFINITY else min(hard, value)
+def _communicate(process: subprocess.Popen[bytes]) -> tuple[str, str]:
+    """Raises TimeoutExpired when it has been ended for taking too long."""
+    try:
+        output, errors = process.communicate(timeout=PROBE_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return output.decode("utf-8", "replace"), errors.decode("utf-8", "replace")

@@ -17,6 +17,7 @@ from typing import Any
 from agent_wsl.errors import Refusal
 from agent_wsl.protocol import Attempt, SelftestResult
 from agent_wsl.sandbox.confine import Sandbox
+from agent_wsl.sandbox.start import running
 
 PYTHON = "/usr/bin/python3"
 TIMEOUT_S = 60.0
@@ -80,23 +81,22 @@ def _run(sandbox: Sandbox, given: dict[str, Any], python: str) -> list[Attempt]:
     argv = [python, "-I", "-c", program, json.dumps(given)]
     try:
         with sandbox.prepare(argv, given["repository"]) as prepared:
-            process = subprocess.Popen(  # noqa: S603 - confined, that is the point
-                prepared.argv, env=prepared.env, pass_fds=prepared.pass_fds, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+            started = prepared.start(subprocess.PIPE, subprocess.DEVNULL)
     except Refusal as refusal:
         return [Attempt("the sandbox", False, refusal.message)]
-    try:
-        output, _ = process.communicate(timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        output, _ = process.communicate()
+    with running(started) as process:
+        try:
+            output, _ = process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, _ = process.communicate()
+        executed = started.executed()
     prepared.finish()
     attempts = [Attempt(*json.loads(line)) for line in output.splitlines()]
     if process.returncode == 0 and attempts:
         return attempts
     reason = "there is no python3 in the sandbox: run `sudo apt install python3`"
-    if process.returncode != 127:
+    if executed:
         reason = f"it ended with exit code {process.returncode} after {len(attempts)} attempts"
     return [*attempts, Attempt("the program that makes the attempts", False, f"It did not get to its end: {reason}.")]
 

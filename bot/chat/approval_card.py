@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 import discord
 from discord.ext import commands
 
-from bot.chat.access import may, no_approver
 from bot.chat.approvals import ApprovalDesk
 from bot.chat.outlet import Send, translated
+from bot.chat.people import People
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,9 @@ class DiscordAsker:
 
 
 class ApprovalClicks(commands.Cog):
-    def __init__(self, desk: ApprovalDesk, approvers: frozenset[int]) -> None:
+    def __init__(self, desk: ApprovalDesk, people: People) -> None:
         self._desk = desk
-        self._approvers = approvers
+        self._people = people
 
     @_listener("on_interaction")
     async def clicked(self, interaction: discord.Interaction) -> None:
@@ -66,7 +66,7 @@ class ApprovalClicks(commands.Cog):
             custom_id.removeprefix(YES).removeprefix(NO),
             interaction.user.id if interaction.user else 0,
             yes=yes,
-            refused=self._refusal(interaction),
+            refused=self._people.no_approver(interaction.user, interaction.guild),
             untouched=interaction.message is not None and interaction.message.edited_at is None,
         )
         try:
@@ -76,14 +76,6 @@ class ApprovalClicks(commands.Cog):
                 await interaction.response.defer()
         except discord.HTTPException as error:
             log.info("a click was not answered: %s", error)
-
-    def _refusal(self, interaction: discord.Interaction) -> str:
-        user = interaction.user
-        if user is None:
-            return no_approver(0)
-        roles = [role.id for role in user.roles] if isinstance(user, discord.Member) else []
-        owner = interaction.guild.owner_id if interaction.guild else None
-        return "" if may(user.id, roles, owner, self._approvers) else no_approver(user.id)
 
     @_listener("on_raw_message_edit")
     async def edited(self, event: discord.RawMessageUpdateEvent) -> None:

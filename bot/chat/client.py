@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from bot.chat.approvals import APPROVAL_S
 from bot.chat.conversations import Conversations
+from bot.chat.given import check
 from bot.chat.history import History
 from bot.chat.remembered import RememberedBrain
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
-from bot.config import DiscordSettings, Settings
-from bot.errors import ConfigError, DiscordError, MissingPackage
+from bot.config import Settings
+from bot.errors import DiscordError, MissingPackage
 from bot.events import Exchange
-from bot.ports import Brain, Conversation, Microphones, ToolAgent
+from bot.masking import Mask
+from bot.ports import Brain, Conversation, Diagnosis, Findings, Microphones, ToolAgent
 from bot.worker import Worker
 
 if TYPE_CHECKING:
@@ -39,15 +40,6 @@ MARKS_LIMIT_S = 0.3
 CLOSE_LIMIT_S = 0.8
 """At the end, for the connection to be closed politely."""
 TLS_REST_S = 0.25
-
-PORTAL = "https://discord.com/developers/applications"
-TOKEN_REFUSED = (
-    f"Discord refused DISCORD_TOKEN. Copy a fresh token to .env: {PORTAL}, your application, Bot, Reset Token."
-)
-NO_INTENT = (
-    f"Discord does not let the bot read messages. Open {PORTAL}, your application, Bot, and switch on "
-    '"Message Content Intent" under "Privileged Gateway Intents"; then start again.'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +58,15 @@ TEXT_ONLY = Spoken()
 
 
 @dataclass(frozen=True, slots=True)
+class Debugging:
+    """What `!debug` works with."""
+
+    diagnosis: Diagnosis
+    findings: Sequence[Findings] = ()
+    """Asked in this order for what failed last; the first that knows of something is taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """What the bot can do through the tool agent."""
 
@@ -73,6 +74,8 @@ class Tools:
     """Without one, the commands that need it say how to set it up."""
     approval_s: float = APPROVAL_S
     """How long a request for approval lives."""
+    debugging: Debugging | None = None
+    """Without it there is no `!debug`."""
 
 
 NO_TOOLS = Tools()
@@ -91,17 +94,19 @@ async def run_discord(
     `!status`. Raises DiscordError, ConfigError, MissingPackage."""
     try:
         from bot.chat.commands import SidetoneBot
+        from bot.chat.debug_command import DebugCommand
         from bot.chat.history_commands import HistoryCommands
         from bot.chat.latency_commands import LatencyCommands
         from bot.chat.microphone_commands import MicrophoneCommands
         from bot.chat.outlet import Marker
+        from bot.chat.safe_rest import guard
         from bot.chat.tool_desk import ToolDesk
     except ImportError as error:
         raise MissingPackage(
             f"The Discord library does not load ({error}). Install it with: pip install "
             '"py-cord[voice]>=2.8.1,<2.9"; the package discord.py must not be installed beside it.'
         ) from error
-    _check(settings.discord)
+    check(settings.discord)
     stop = asyncio.Event()
     failure: DiscordError | None = None
     async with asyncio.TaskGroup() as tasks:
@@ -111,11 +116,14 @@ async def run_discord(
         calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s, talks.view)
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
+        drawing = Worker("pictures")
+        guard(bot, Mask(settings.secrets))
         bot.add_cog(HistoryCommands(desk, history, talks))
         bot.add_cog(MicrophoneCommands(spoken.microphones, spoken.instead))
-        drawing = Worker("pictures")
         bot.add_cog(LatencyCommands(calls.turns, drawing))
-        runs = ToolDesk(bot, tools.agent, settings.discord, tasks, tools.approval_s)
+        if tools.debugging:
+            bot.add_cog(DebugCommand(bot.asking, tools.debugging))
+        runs = ToolDesk(bot, tools.agent, tasks, tools.approval_s)
         try:
             with _stopping_signals(stop):
                 if problem := await history.problem():
@@ -130,16 +138,6 @@ async def run_discord(
             drawing.close()
     if failure is not None:
         raise failure
-
-
-def _check(settings: DiscordSettings) -> None:
-    """What would otherwise surface deep inside the library. Never shows the values: both can hold secrets."""
-    if not settings.token.isascii() or not settings.token.isprintable() or " " in settings.token:
-        raise DiscordError(TOKEN_REFUSED)
-    if settings.proxy:
-        proxy = urlsplit(settings.proxy)
-        if proxy.scheme not in ("http", "https") or not proxy.hostname:
-            raise ConfigError("DISCORD_PROXY (or HTTPS_PROXY) must look like http://host:port. Correct it in .env.")
 
 
 async def _serve(
@@ -171,54 +169,23 @@ async def _serve(
 
 async def _connect(bot: SidetoneBot, token: str) -> DiscordError | None:
     """Runs until the bot is closed; returns why it ended when that was not asked for."""
-    import aiohttp
-    import discord
+    from bot.chat.failures import EXPECTED, explain
 
     try:
         await bot.start(token)
-    except discord.LoginFailure:
-        return DiscordError(TOKEN_REFUSED)
-    except discord.PrivilegedIntentsRequired:
-        return DiscordError(NO_INTENT)
-    except discord.ConnectionClosed as error:
-        if error.code == 4004:
-            return DiscordError(TOKEN_REFUSED)
-        return DiscordError(f"Discord closed the connection (code {error.code}). Start again in a minute.")
-    except (discord.HTTPException, discord.GatewayNotFound) as error:
-        log.info("log-in failed: %s", error)
-        return DiscordError("Discord does not answer as it should. See https://discordstatus.com, then start again.")
-    except aiohttp.ClientConnectorCertificateError:
-        return DiscordError(
-            "The certificate of discord.com cannot be verified. Set this computer's clock, install its root "
-            "certificates (Linux: ca-certificates), or let SSL_CERT_FILE name the one of your company's proxy."
-        )
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.info("log-in failed: %s", type(error).__name__)
-        way = "through the proxy of DISCORD_PROXY or HTTPS_PROXY" if bot.http.proxy else "from this computer"
-        return DiscordError(f"Discord cannot be reached {way}. Check the network connection, then start again.")
+    except EXPECTED as error:
+        return explain(error, proxy=bool(bot.http.proxy))
     return None
 
 
 def _welcome(bot: SidetoneBot) -> str:
-    import discord
+    from bot.chat.invitation import link
 
     servers = len(bot.guilds)
     if servers:
         return f"Logged in to Discord as {bot.user}, in {servers} server{'s' * (servers > 1)}. Write !help there."
-    permissions = discord.Permissions(
-        view_channel=True,
-        send_messages=True,
-        send_messages_in_threads=True,
-        create_public_threads=True,
-        attach_files=True,
-        add_reactions=True,
-        read_message_history=True,
-        connect=True,
-        speak=True,
-    )
-    scopes = ("bot", "applications.commands")
-    link = discord.utils.oauth_url(bot.application_id or 0, permissions=permissions, scopes=scopes)
-    return f"Logged in to Discord as {bot.user}, but in no server yet. Invite the bot: {link}"
+    invite = link(bot.application_id or 0)
+    return f"Logged in to Discord as {bot.user}, but in no server yet. Invite the bot: {invite}"
 
 
 async def _close(bot: SidetoneBot) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import discord
 from discord.ext import bridge, commands
 
-from bot.chat.access import refusal
-from bot.chat.attached import Attached, Question, with_files
+from bot.chat.asking import Asking
 from bot.chat.bridging import Context, command, option
-from bot.chat.download import download
+from bot.chat.helping import Line, overview
+from bot.chat.limits import Limits
 from bot.chat.marks import State
-from bot.chat.outlet import DiscordOutlet, Marker
+from bot.chat.outlet import Marker
+from bot.chat.people import People
 from bot.chat.rendering import split
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
@@ -31,17 +30,19 @@ NOTHING_GIVEN = {
     "ask": "There is no question. Write it after the command: `!ask What does git rebase do?`",
     "say": "There is nothing to say. Write it after the command: `!say The build is green.`",
 }
+NOTHING_BESIDE = "Write your question beside the mention; `!help` lists the commands."
 FAILED = "Something unexpected went wrong in this command; the log has the details."
 
 
 class Refused(commands.CheckFailure):
-    """The sentence is for the user."""
+    def __init__(self, sentence: str, *, said: bool = False) -> None:
+        """The sentence is for the user; `said`: they have read it already."""
+        super().__init__(sentence)
+        self.said = said
 
 
 class SidetoneBot(bridge.Bot):
-    def __init__(
-        self, settings: DiscordSettings, desk: TextDesk, calls: VoiceDesk, model: str, marker: Marker
-    ) -> None:
+    def __init__(self, settings: DiscordSettings, desk: TextDesk, calls: VoiceDesk, model: str, marker: Marker) -> None:
         intents = discord.Intents.default()
         intents.message_content = True
         super().__init__(
@@ -53,20 +54,26 @@ class SidetoneBot(bridge.Bot):
             proxy=settings.proxy or None,
         )
         self.logged_in = asyncio.Event()
-        self._allowed = settings.allowed_users
-        self._desk = desk
+        self.people = People(settings)
+        self._limits = Limits(commands=settings.commands_a_minute, questions=settings.questions_a_minute)
         self.marker = marker
+        self.asking = Asking(self, desk, self._limits, marker)
         self.add_check(self._check)
         self.add_cog(TextCommands(self, desk, model))
         self.add_cog(VoiceCommands(calls))
 
-    def refusal(self, user: discord.User | discord.Member, guild: discord.Guild | None) -> str:
-        return refusal(user.id, guild.owner_id if guild else None, self._allowed)
-
     def _check(self, ctx: Context) -> bool:
-        if sentence := self.refusal(ctx.author, ctx.guild):
-            raise Refused(sentence)
+        if refused := self._refusal(ctx.author, ctx.guild):
+            raise refused
         return True
+
+    def _refusal(self, user: discord.User | discord.Member, guild: discord.Guild | None) -> Refused | None:
+        """Why somebody is not heard now. Counts one: those who may not talk must not flood the channel with
+        refusals either."""
+        too_many = self._limits.command(user.id)
+        if sentence := self.people.no_talker(user, guild):
+            return Refused(sentence, said=too_many is not None)
+        return Refused(too_many.sentence, said=too_many.said) if too_many else None
 
     async def on_ready(self) -> None:
         """Comes again after a lost session."""
@@ -82,34 +89,41 @@ class SidetoneBot(bridge.Bot):
 
     def _is_for_me(self, message: discord.Message) -> bool:
         replied = message.reference.resolved if message.reference else None
-        return self.user in message.mentions or (isinstance(replied, discord.Message) and replied.author == self.user)
+        if self.user in message.mentions:
+            return True
+        if isinstance(replied, discord.Message) and replied.author == self.user:
+            return True
+        # Discord offers the bot's own role beside its name, and people take either.
+        return message.guild is not None and message.guild.self_role in message.role_mentions
 
     async def _continue(self, message: discord.Message) -> None:
+        request = self.asking.by_message(message)
+        if refused := self._refusal(message.author, message.guild):
+            request.mark.set(State.REFUSED)
+            if not refused.said:
+                await request.refuse(str(refused))
+            return
+        question = self._without_mention(message)
+        if not question and not message.attachments:
+            request.mark.set(State.REFUSED)
+            await request.refuse(NOTHING_BESIDE)
+        elif await self.asking.admit(request):
+            asked = await self.asking.read(question, message.attachments)
+            if asked.text:
+                if asked.notes:
+                    await message.reply("\n".join(asked.notes))
+                await self.asking.ask(request, asked.text)
+            else:
+                request.mark.set(State.REFUSED)
+                await request.refuse("\n".join((*asked.notes, NOTHING_BESIDE)))
+
+    def _without_mention(self, message: discord.Message) -> str:
         assert self.user is not None  # noqa: S101 - set at log-in, before any message
         question = message.content
-        for mention in (f"<@{self.user.id}>", f"<@!{self.user.id}>"):
+        role = message.guild.self_role if message.guild else None
+        for mention in (f"<@{self.user.id}>", f"<@!{self.user.id}>", *([role.mention] if role else [])):
             question = question.replace(mention, "")
-        answer = self.refusal(message.author, message.guild)
-        mark = self.marker.of(message)
-        if not answer:
-            asked = await self.with_files(question, message.attachments)
-            if asked.notes:
-                await message.reply("\n".join(asked.notes))
-            question = asked.text
-            if not question:
-                answer = "Write your question beside the mention; `!help` lists the commands."
-        if answer:
-            mark.set(State.REFUSED)
-        else:
-            outlet = DiscordOutlet(message.reply, message.channel.send)
-            answer = self._desk.ask(message.channel.id, message.author.id, question, outlet, mark)
-        if answer:
-            await message.reply(answer)
-
-    async def with_files(self, question: str, files: Sequence[discord.Attachment]) -> Question:
-        """The question, with the texts that were attached to it."""
-        fetch = partial(download, proxy=self.http.proxy, auth=self.http.proxy_auth)
-        return await with_files(question, [Attached(each.filename, each.url, each.size) for each in files], fetch)
+        return question.strip()
 
     async def on_error(self, event_method: str, *args: Any, **kwargs: Any) -> None:
         """Comes inside the `except` of py-cord."""
@@ -130,7 +144,9 @@ class SidetoneBot(bridge.Bot):
         match error:
             case Refused():
                 sentence = str(error)
-            case commands.CommandNotFound() if self.refusal(ctx.author, ctx.guild) or not ctx.invoked_with.isalnum():
+                if error.said and not isinstance(ctx, bridge.BridgeApplicationContext):
+                    return  # Slash commands must be answered, and only who typed them sees it.
+            case commands.CommandNotFound() if not ctx.invoked_with.isalnum() or self._refusal(ctx.author, ctx.guild):
                 return  # A stranger's "!..." is more likely meant for another bot.
             case commands.CommandNotFound():
                 sentence = f"There is no command `!{ctx.invoked_with}`; `!help` lists what there is."
@@ -158,26 +174,27 @@ class TextCommands(commands.Cog):
     @option("question", str, description="What you want to know")
     @option("file", discord.Attachment, description="A text file that belongs to it", required=False)
     async def ask(self, ctx: Context, *, question: str = "", file: discord.Attachment | None = None) -> None:
-        if isinstance(ctx, bridge.BridgeApplicationContext):
-            channel, outlet, message = ctx.channel_id or 0, DiscordOutlet(ctx.respond, ctx.respond), None
-            files = [file] if file else []
-            if files:
-                # Fetching may take longer than the 3 s that Discord gives.
-                await ctx.defer()
+        files = (
+            ([file] if file else []) if isinstance(ctx, bridge.BridgeApplicationContext) else ctx.message.attachments
+        )
+        request = self._bot.asking.by_command(ctx)
+        if not question.strip() and not files:
+            request.mark.set(State.REFUSED)
+            await request.refuse(NOTHING_GIVEN["ask"])
+            return
+        if not await self._bot.asking.admit(request):
+            return
+        if files:
+            # Fetching may take longer than the 3 s that Discord gives to slash commands.
+            await ctx.defer()
+        asked = await self._bot.asking.read(question, files)
+        if asked.text:
+            if asked.notes:
+                await ctx.respond("\n".join(asked.notes))
+            await self._bot.asking.ask(request, asked.text)
         else:
-            channel, outlet, message = ctx.message.channel.id, DiscordOutlet(ctx.respond, ctx.send), ctx.message
-            files = ctx.message.attachments
-        mark = self._bot.marker.of(message)
-        asked = await self._bot.with_files(question, files)
-        if asked.notes:
-            await ctx.respond("\n".join(asked.notes))
-        refused = "" if asked.text else NOTHING_GIVEN["ask"]
-        if refused:
-            mark.set(State.REFUSED)
-        else:
-            refused = self._desk.ask(channel, ctx.author.id, asked.text, outlet, mark)
-        if refused:
-            await ctx.respond(refused, ephemeral=True)
+            request.mark.set(State.REFUSED)
+            await request.refuse("\n".join((*asked.notes, NOTHING_GIVEN["ask"])))
 
     @command(description="Shows that I am alive, and what I run on")
     async def status(self, ctx: Context) -> None:
@@ -193,11 +210,8 @@ class TextCommands(commands.Cog):
 
     @command(description="Lists the commands")
     async def help(self, ctx: Context) -> None:
-        lines = [
-            f"`{PREFIX}{each.name}{' ' + each.usage if each.usage else ''}` {each.description}."
-            for each in self._bot.walk_bridge_commands()
-        ]
-        for part in split("\n".join([*sorted(lines), "Each works with `/` as well."])):
+        lines = [Line(each.name, each.usage or "", each.description) for each in self._bot.walk_bridge_commands()]
+        for part in split(overview(lines, PREFIX)):
             await ctx.respond(part)
 
 

@@ -50,6 +50,7 @@ class HistoryCommands(commands.Cog):
 
     @command(description="Forgets what we said here, on disk too")
     async def clear(self, ctx: Context) -> None:
+        await self._desk.settle(*_key(ctx))
         if refused := self._desk.forget(*_key(ctx)):
             await ctx.respond(refused, ephemeral=True)
             return

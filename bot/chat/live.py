@@ -24,15 +24,16 @@ class LiveMessage:
         self._shown = ""
 
     def show(self, text: str) -> None:
-        """Must not be blank, nor longer than a message may be."""
-        self._text = text
-        self._changed.set()
+        """Must not be blank, nor longer than a message may be. After the last text it has no effect."""
+        if not self._done:
+            self._text = text
+            self._changed.set()
 
     def finish(self, text: str, file: str = "", name: str = "") -> None:
         """The last text, with a file of that name when `file` has anything in it."""
         self._file = (file, name)
-        self._done = True
         self.show(text)
+        self._done = True
 
     async def run(self) -> None:
         """Returns when the last text is in Discord. Raises DiscordError when that is not possible, and MessageGone as

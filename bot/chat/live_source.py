@@ -12,6 +12,7 @@ import numpy as np
 from bot.chat.doubling import DELAY_S, Doubler
 from bot.events import SPEECH_RATE, Int16
 from bot.ports import SoundQueue
+from bot.worker import run_before_others
 
 FRAME_BYTES = 3840
 """20 ms, 48 kHz, two channels, 16 bits. Opus reads behind the end of anything shorter."""
@@ -44,6 +45,7 @@ class LiveSource(discord.AudioSource):
         # A new connection's thread may begin before the old one's has ended.
         self._lock = threading.Lock()
         self._doubler = Doubler()
+        self._thread = 0
         self.frames = 0
         """Handed to py-cord so far."""
 
@@ -77,6 +79,9 @@ class LiveSource(discord.AudioSource):
     # On py-cord's thread
 
     def read(self) -> bytes:
+        if self._thread != threading.get_ident():
+            self._thread = threading.get_ident()
+            run_before_others()
         with self._lock:
             frame = self._next()
         self.frames += 1

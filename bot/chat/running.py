@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 READ_GAP_S = 0.25
 """Between two readings of output, for the agent's limits."""
+TICK_S = 5.0
+"""Between two looks at a command that prints nothing."""
 PATIENCE_S = 20.0
 """For an agent that does not answer while a command runs."""
 END_WAIT_S = 20.0
@@ -132,6 +134,7 @@ class RunDesk:
         async with asyncio.TaskGroup() as tasks:
             showing = tasks.create_task(_shielded(live))
             reading = tasks.create_task(self._read(str(wish.user), job, terminal, live))
+            ticking = tasks.create_task(self._tick(str(wish.user), job, terminal, live))
             stopping = tasks.create_task(self._stopping.wait())
             await asyncio.wait((reading, stopping, showing), return_when=asyncio.FIRST_COMPLETED)
             if showing.done():
@@ -142,6 +145,7 @@ class RunDesk:
                 reading.cancel()
                 live.finish(_with_output(inline(job.command, 200), terminal, STOPPED))
             stopping.cancel()
+            ticking.cancel()
             await asyncio.wait((reading,))
             return State.FAILED if reading.cancelled() else reading.result()
 
@@ -162,6 +166,20 @@ class RunDesk:
             return State.FAILED
         live.finish(*report(end, terminal, ""))
         return State.DONE if end.exit_code == 0 else State.FAILED
+
+    async def _tick(self, user: str, job: Job, terminal: Terminal, live: LiveMessage) -> None:
+        """Shows that a silent command is alive."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            await asyncio.sleep(TICK_S)
+            if job.state == "queued":
+                try:
+                    job = await self._agent.job(user, job.job_id, 0.0)
+                except AgentError as error:
+                    log.info("the state of a command is not known: %s", error.reason)
+                    continue
+            live.show(progress(job, terminal, loop.time() - began))
 
     async def _read_output(self, user: str, job: Job, terminal: Terminal, live: LiveMessage) -> None:
         loop = asyncio.get_running_loop()
@@ -236,6 +254,8 @@ def progress(job: Job, terminal: Terminal, seconds: float, note: str = "") -> st
 def report(job: Job, terminal: Terminal, failed: str) -> tuple[str, str, str]:
     """The last text, and a file with all of the output when it does not fit into the text, with its name."""
     how = failed or f"{ending(job)[:1].upper()}{ending(job)[1:]}."
+    if not failed and job.ended_by == "exit" and job.exit_code:
+        how += " `!debug` looks into it."
     text = terminal.text
     head = f"{inline(job.command, 200)}"
     if not text.strip():

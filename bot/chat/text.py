@@ -237,6 +237,13 @@ class TextDesk:
         task.add_done_callback(self._running.discard)
         return ""
 
+    async def settle(self, channel: int, user: int) -> None:
+        """Waits while the last words of an answer are on their way: who has read them takes it for ended."""
+        conversation = self._conversations.get((channel, user))
+        if conversation is not None and conversation.answer is not None and conversation.answer.finished:
+            async with conversation.turn:
+                return
+
     def forget(self, channel: int, user: int) -> str:
         """The conversation begins anew. Returns why not, as a sentence, or nothing."""
         conversation = self._conversations.get((channel, user))

@@ -7,16 +7,15 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import discord
 from discord.ext import bridge, commands
 
 from bot.chat import showing
-from bot.chat.access import may, no_runner
 from bot.chat.approval_card import DiscordAsker
 from bot.chat.bridging import Context, command, option
 from bot.chat.command_line import CommandTextError, parse
 from bot.chat.marks import Mark, State
 from bot.chat.outlet import DiscordOutlet, Marker
+from bot.chat.people import People
 from bot.chat.rendering import Rendered
 from bot.chat.running import RunDesk, Wish
 from bot.errors import AgentError
@@ -32,6 +31,7 @@ NO_AGENT = (
     "The tool agent is not set up: start `python -m agent_wsl` with an API_KEY and ALLOWED_DIRECTORIES, put the same "
     'API_KEY into my .env, and start me again. The README has the lines under "The agent".'
 )
+NO_JOB = "You have no such command. !jobs lists yours, ended ones for an hour."
 ARGUMENT = {
     "read": "Which file? `!read src/app.py`, `!read src/app.py:40-80`",
     "find": "What do you look for? `!find TODO`, or `!find /def \\w+_test/` for a regular expression.",
@@ -48,17 +48,16 @@ class Hands:
 
     agent: ToolAgent
     runs: RunDesk
-    runners: frozenset[int]
-    """Users and roles that may ask for commands; empty for the server's owner."""
 
 
 Answer = Rendered | str
 
 
 class ToolCommands(commands.Cog):
-    def __init__(self, hands: Hands | None, marker: Marker) -> None:
+    def __init__(self, hands: Hands | None, marker: Marker, people: People) -> None:
         self._hands = hands
         self._marker = marker
+        self._people = people
         self._cursors: OrderedDict[tuple[int, int], str] = OrderedDict()
 
     @command(description="Shows a file, or some lines of it", usage="PATH[:LINES]")
@@ -122,7 +121,7 @@ class ToolCommands(commands.Cog):
     @option("line", str, description="What you would type in a terminal")
     async def run(self, ctx: Context, *, line: str = "") -> None:
         mark = self._mark(ctx)
-        refused = self._no_runner(ctx)
+        refused = self._people.no_runner(ctx.author, ctx.guild)
         if refused or not line.strip() or self._hands is None:
             mark.set(State.REFUSED)
             sentence = NO_AGENT if self._hands is None else refused or ARGUMENT["run"]
@@ -153,7 +152,12 @@ class ToolCommands(commands.Cog):
     @option("job", str, description="As `jobs` shows it")
     async def kill(self, ctx: Context, *, job: str = "") -> None:
         async def answer(hands: Hands, user: str) -> Answer:
-            killed = await hands.agent.kill(user, job.strip())
+            try:
+                killed = await hands.agent.kill(user, job.strip())
+            except AgentError as error:
+                if error.reason != "not_found":
+                    raise
+                raise AgentError(NO_JOB, error.reason) from error
             how = showing.ending(killed) if killed.state == "done" else "is being ended"
             return f"{showing.inline(killed.job_id)} {how}."
 
@@ -193,13 +197,6 @@ class ToolCommands(commands.Cog):
 
     def _mark(self, ctx: Context) -> Mark:
         return self._marker.of(None if isinstance(ctx, bridge.BridgeApplicationContext) else ctx.message)
-
-    def _no_runner(self, ctx: Context) -> str:
-        author = ctx.author
-        roles = [role.id for role in author.roles] if isinstance(author, discord.Member) else []
-        owner = ctx.guild.owner_id if ctx.guild else None
-        runners = self._hands.runners if self._hands else frozenset[int]()
-        return "" if may(author.id, roles, owner, runners) else no_runner(author.id)
 
 
 def _channel(ctx: Context) -> int:

@@ -9,25 +9,17 @@ from bot.chat.approvals import ApprovalDesk
 from bot.chat.commands import SidetoneBot
 from bot.chat.running import RunDesk
 from bot.chat.tool_commands import Hands, ToolCommands
-from bot.config import DiscordSettings
 from bot.ports import ToolAgent
 
 
 class ToolDesk:
-    def __init__(
-        self,
-        bot: SidetoneBot,
-        agent: ToolAgent | None,
-        settings: DiscordSettings,
-        tasks: asyncio.TaskGroup,
-        approval_s: float,
-    ) -> None:
+    def __init__(self, bot: SidetoneBot, agent: ToolAgent | None, tasks: asyncio.TaskGroup, approval_s: float) -> None:
         """Adds its commands to `bot`."""
         approvals = ApprovalDesk(approval_s)
         self._runs = RunDesk(agent, approvals, tasks) if agent else None
-        hands = Hands(agent, self._runs, settings.runners) if agent and self._runs else None
-        bot.add_cog(ToolCommands(hands, bot.marker))
-        bot.add_cog(ApprovalClicks(approvals, settings.approvers))
+        hands = Hands(agent, self._runs) if agent and self._runs else None
+        bot.add_cog(ToolCommands(hands, bot.marker, bot.people))
+        bot.add_cog(ApprovalClicks(approvals, bot.people))
 
     async def close(self, limit_s: float) -> None:
         if self._runs:

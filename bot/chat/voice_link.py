@@ -48,11 +48,19 @@ class Unwelcome(DiscordError):
 
 def refusal() -> str:
     """Why this machine cannot speak in Discord at all, as a sentence; empty when it can."""
+    return no_encryption() or no_opus()
+
+
+def no_encryption() -> str:
     try:
         import davey  # noqa: F401
         import nacl.secret  # noqa: F401
     except ImportError:
         return NO_DAVE
+    return ""
+
+
+def no_opus() -> str:
     try:
         discord.opus.Decoder.get_opus_version()
     except discord.opus.OpusNotLoaded:

@@ -22,6 +22,11 @@ class ConversationBrain:
         budget = context - min(max_tokens, context // 2) - MARGIN
         self._history = Conversation(opening, budget=budget, count=llm.count)
 
+    @property
+    def longest(self) -> int:
+        """Tokens that one question may have; of a longer one the end is cut."""
+        return self._history.longest
+
     async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
         self._history.ask(question)
         async with aclosing(self._llm.stream(self._history.messages)) as items:

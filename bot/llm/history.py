@@ -34,6 +34,11 @@ class Conversation:
         """Tokens per message, in the same order; filled when first asked for, as the model may not be loaded yet."""
 
     @property
+    def longest(self) -> int:
+        """Tokens that one message may have."""
+        return self._longest() - MESSAGE_OVERHEAD
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         return tuple(self._messages)
 

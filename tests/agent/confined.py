@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent_wsl.config import JobSettings, SandboxSettings
 from agent_wsl.sandbox.confine import Sandbox
+from agent_wsl.sandbox.start import running
 
 PYTHON = "/usr/bin/python3"
 MIB = 1 << 20
@@ -37,15 +38,9 @@ class Outcome:
 
 def run(sandbox: Sandbox, argv: Sequence[str], cwd: Path, timeout_s: float = 60) -> Outcome:
     with sandbox.prepare(argv, str(cwd)) as prepared:
-        process = subprocess.Popen(
-            prepared.argv,
-            env=prepared.env,
-            pass_fds=prepared.pass_fds,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-    output, _ = process.communicate(timeout=timeout_s)
+        started = prepared.start(subprocess.PIPE, subprocess.STDOUT)
+    with running(started) as process:
+        output, _ = process.communicate(timeout=timeout_s)
     return Outcome(process.returncode, output.decode("utf-8", "replace"), prepared.finish())
 
 

@@ -94,6 +94,14 @@ def test_what_ignores_sigterm_is_killed(agent: AgentProcess) -> None:
     agent.is_alive()
 
 
+def test_run_may_wait_for_the_end(agent: AgentProcess) -> None:
+    status = agent.call(Run(argv=("bash", "-c", "sleep 0.2; exit 3"), wait_s=20.0), USER)
+    assert (status.state, status.exit_code) == ("done", 3)
+    job = agent.call(Run(argv=("bash", "-c", "sleep 60"), wait_s=0.1), USER)
+    assert job.state == "running"
+    agent.call(JobKill(job.job_id), USER)
+
+
 @pytest.mark.parametrize("call", [GetJob, JobOutput, JobKill], ids=lambda call: call.NAME)
 def test_another_users_job_is_not_found(agent: AgentProcess, call: type[GetJob | JobOutput | JobKill]) -> None:
     job = agent.call(Run(argv=("true",)), USER)

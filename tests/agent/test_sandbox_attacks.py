@@ -11,12 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from agent_wsl.sandbox.confine import Sandbox
+from agent_wsl.sandbox.start import running
 from tests.agent.confined import PYTHON, job_settings, python, repository, run, settings, shell, unconfined
 
 CANARY = "the secret of somebody else"
@@ -394,14 +396,15 @@ def test_a_link_planted_while_the_mounts_are_made_leads_nowhere(place: Place) ->
     def swap() -> None:
         while not stop.is_set():
             os.rename(target, away)
-            try:
+            with suppress(OSError):
                 os.symlink(place.outside, target)
                 os.unlink(target)
-                os.rename(away, target)
-            except OSError:
-                # bubblewrap has made a mount point there in between: an empty directory, inside the root.
-                shutil.rmtree(target)
-                os.rename(away, target)
+            while away.exists():
+                try:
+                    os.rename(away, target)
+                except OSError:
+                    # bubblewrap has made mount points there in between: empty directories, inside the root.
+                    shutil.rmtree(target, ignore_errors=True)
 
     thread = threading.Thread(target=swap)
     thread.start()
@@ -497,16 +500,15 @@ def test_nothing_outlives_bubblewrap(place: Place, victim: str) -> None:
     """A command that runs on, in a session of its own, ends with it."""
     line = "setsid sh -c 'trap \"\" TERM HUP INT; while sleep 0.05; do date +%N > beat; done' & wait"
     with place.box.prepare(["/bin/bash", "-c", line], str(place.root)) as prepared:
-        process = subprocess.Popen(
-            prepared.argv, env=prepared.env, pass_fds=prepared.pass_fds, stdin=subprocess.DEVNULL
-        )
+        started = prepared.start(subprocess.DEVNULL, subprocess.DEVNULL)
     beat = place.root / "beat"
-    deadline = time.monotonic() + 20
-    while not beat.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    init = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()[0])
-    os.kill(process.pid if victim == "bubblewrap" else init, signal.SIGKILL)
-    process.wait(10)
+    with running(started) as process:
+        deadline = time.monotonic() + 20
+        while not beat.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        init = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()[0])
+        os.kill(process.pid if victim == "bubblewrap" else init, signal.SIGKILL)
+        process.wait(10)
     time.sleep(0.5)
     last = beat.read_text(encoding="ascii")
     time.sleep(0.5)
@@ -518,8 +520,8 @@ def test_commands_end_with_the_agent(place: Place) -> None:
     text = (
         "import sys, subprocess; from pathlib import Path; from tests.agent.confined import *;"
         "box = Sandbox((Path(sys.argv[1]),), settings(), job_settings());"
-        "p = box.prepare(['/bin/sh', '-c', sys.argv[2]], sys.argv[1]);"
-        "subprocess.Popen(p.argv, env=p.env, pass_fds=p.pass_fds).wait()"
+        "started = box.prepare(['/bin/sh', '-c', sys.argv[2]], sys.argv[1]).start(1, 2);"
+        "started.let_go(started.find_init()); started.process.wait()"
     )
     line = "while sleep 0.05; do date +%N > beat; done"
     agent = subprocess.Popen([sys.executable, "-c", text, place.root, line], env={**CLEAN, "PYTHONPATH": IMPORTS})
@@ -544,7 +546,7 @@ def test_commands_end_with_the_agent(place: Place) -> None:
     ids=lambda argv: " ".join(argv),
 )
 def test_no_word_of_the_command_is_an_option(place: Place, argv: list[str]) -> None:
-    assert run(place.box, argv, place.root).code in (2, 126, 127)
+    assert run(place.box, argv, place.root).code in (1, 2, 126, 127)
 
 
 @pytest.mark.parametrize("cwd", ["{root}\0--bind\0/\0/", "{root}/gone", "/nonexistent", "--bind"])

@@ -31,6 +31,8 @@ class BotProcess:
             "DISCORD_PROXY": f"http://127.0.0.1:{loopback.proxy_port}",
             "SSL_CERT_FILE": str(loopback.authority.root),
             "DISCORD_HISTORY": "off",
+            "DISCORD_COMMANDS_PER_MINUTE": "0",
+            "DISCORD_QUESTIONS_PER_MINUTE": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
         }

@@ -29,6 +29,12 @@ class Gateway:
         """Whether the end of a connection is left unconfirmed."""
         self.closed_with: int | None = None
         """The bot's own close code, of the last connection."""
+        self.resumed = 0
+        """How often a session was taken up again."""
+        self.forgetful = False
+        """Whether the next wish to resume is refused."""
+        self._told: list[Json] = []
+        """What was dispatched in this session."""
         self._socket: web.WebSocketResponse | None = None
         self._pack: Callable[[str], bytes] = str.encode
         self._sequence = 0
@@ -36,7 +42,7 @@ class Gateway:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoclose=not self.silent_goodbye)
         await socket.prepare(request)
-        self._socket, self._sequence = socket, 0
+        self._socket = socket
         if request.query.get("compress") == "zlib-stream":
             stream = zlib.compressobj()
             self._pack = lambda text: stream.compress(text.encode()) + stream.flush(zlib.Z_SYNC_FLUSH)
@@ -52,8 +58,11 @@ class Gateway:
     async def _on_frame(self, frame: Json) -> None:
         if frame["op"] == 1:
             await self._send({"op": 11})
+        elif frame["op"] == 6:
+            await self._resume(frame["d"])
         elif frame["op"] == 2:
             self.identified.append(frame["d"])
+            self._sequence, self._told = 0, []
             if self.close_after_identify:
                 assert self._socket is not None
                 await self._socket.close(code=self.close_after_identify, message=b"refused")
@@ -73,6 +82,29 @@ class Gateway:
         elif frame["op"] == 4:
             channel = frame["d"]["channel_id"]
             await self.move_bot(channel and int(channel))
+
+    async def _resume(self, wanted: Json) -> None:
+        if self.forgetful:
+            self.forgetful = False
+            await self._send({"op": 9, "d": False})
+            return
+        assert wanted["session_id"] == "a-session"
+        self.resumed += 1
+        for frame in [each for each in self._told if each["s"] > wanted["seq"]]:
+            await self._send(frame)
+        await self.dispatch("RESUMED", {})
+
+    async def hang_up(self, code: int | None = None) -> None:
+        """Ends the connection, without a word when there is no `code`. What comes then is sent after it."""
+        socket, self._socket = self._socket, None
+        assert socket is not None
+        if code is not None:
+            await socket.close(code=code)
+        elif socket._req is not None and socket._req.transport is not None:
+            socket._req.transport.abort()
+
+    async def ask_to_reconnect(self) -> None:
+        await self._send({"op": 7, "d": None})
 
     async def move_bot(self, channel: int | None) -> None:
         """The bot's own wish, or a moderator's."""
@@ -101,7 +133,10 @@ class Gateway:
 
     async def dispatch(self, name: str, data: Json) -> None:
         self._sequence += 1
-        await self._send({"op": 0, "t": name, "s": self._sequence, "d": data})
+        frame = {"op": 0, "t": name, "s": self._sequence, "d": data}
+        self._told.append(frame)
+        if self._socket is not None:
+            await self._send(frame)
 
     async def _send(self, frame: Json) -> None:
         assert self._socket is not None, "no bot is connected"

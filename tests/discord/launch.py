@@ -12,9 +12,11 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from bot import config, log
 from bot.chat.approvals import APPROVAL_S
-from bot.chat.client import TEXT_ONLY, Spoken, Tools, run_discord
+from bot.chat.client import TEXT_ONLY, Debugging, Spoken, Tools, run_discord
+from bot.chat.failed_runs import FailedRuns
 from bot.errors import SidetoneError, StageError
 from bot.events import Exchange, Usage
+from bot.llm.diagnosis import DiagnosisQuestion
 from bot.ports import Brain, ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
@@ -41,7 +43,7 @@ class ScriptedBrain:
                 say("model stopped")
         for word in self._words(kind, rest):
             yield word
-            if kind == "slowly":
+            if kind in ("slowly", "spell"):
                 await asyncio.sleep(0.05)
         say(f"model finished {question}")
         yield Usage(10, 10, 10, 0.1, "end")
@@ -51,6 +53,8 @@ class ScriptedBrain:
             case "slowly":
                 yield from (f"word{number} " for number in range(int(rest)))
                 yield "the end."
+            case "spell":
+                yield from rest
             case "long":
                 yield from (LONG_ANSWER[start : start + 200] for start in range(0, len(LONG_ANSWER), 200))
             case "endless":
@@ -86,15 +90,15 @@ def say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-async def main() -> None:
-    settings = config.load(env_file=None)
+async def main(settings: config.Settings) -> None:
     client = AgentClient(settings.agent) if settings.agent.api_key else None
     agent: ToolAgent | None = AgentHands(client) if client else None
     spoken = TEXT_ONLY
     if "--voice" in sys.argv:
         spoken = Spoken(ScriptedConversation(say), microphones=ScriptedMicrophones())
     lifetime_s = next((float(each[11:]) for each in sys.argv if each.startswith("--approval=")), APPROVAL_S)
-    tools = Tools(agent, lifetime_s)
+    diagnosis = DiagnosisQuestion(lambda text: len(text) // 4, lambda: 1500)
+    tools = Tools(agent, lifetime_s, Debugging(diagnosis, [FailedRuns(agent)] if agent else []))
     await run_discord(settings, make_brain, say, model="a script", spoken=spoken, tools=tools)
     if client:
         await client.close()
@@ -104,9 +108,10 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    log.start("debug")
     try:
-        asyncio.run(main())
+        settings = config.load(env_file=None)
+        log.start("debug", secrets=settings.secrets)
+        asyncio.run(main(settings))
     except SidetoneError as error:
         sys.stderr.write(f"sidetone: {error}\n")
         sys.exit(error.exit_code)

@@ -61,15 +61,16 @@ class Loopback:
         self.rest.cdn[file["id"]] = content
         return file
 
-    def say_with(self, author: int, text: str, *files: Json) -> str:
-        data = world.message(author, text, files=list(files))
+    def say_with(
+        self, author: int, text: str, *files: Json, channel: int = world.CHANNEL, reply_to: Shown | None = None
+    ) -> str:
+        data = world.message(author, text, channel, files=list(files), reply_to=reply_to.raw if reply_to else None)
         self.run(self.gateway.dispatch("MESSAGE_CREATE", data))
         return str(data["id"])
 
-    def slash(self, author: int, command: str, **options: str | Json) -> None:
-        self.run(
-            self.gateway.dispatch("INTERACTION_CREATE", world.interaction(author, self.rest.commands[command], options))
-        )
+    def slash(self, author: int, command: str, channel: int = world.CHANNEL, **options: str | Json) -> None:
+        data = world.interaction(author, self.rest.commands[command], options, channel)
+        self.run(self.gateway.dispatch("INTERACTION_CREATE", data))
 
     def move(self, user: int, channel: int | None) -> None:
         """`user` enters a voice channel, or leaves it."""
@@ -86,6 +87,11 @@ class Loopback:
         """A person changes their own message."""
         data = {**world.message(author, text), "id": message_id, "edited_timestamp": world.NOW}
         self.run(self.gateway.dispatch("MESSAGE_UPDATE", data))
+
+    def delete(self, message_id: str) -> None:
+        """A person deletes a message of theirs."""
+        data = {"id": message_id, "channel_id": str(world.CHANNEL), "guild_id": str(world.GUILD)}
+        self.run(self.gateway.dispatch("MESSAGE_DELETE", data))
 
     def wait(self, what: str, found: Callable[[], T | None], limit_s: float = 10.0) -> T:
         end = time.monotonic() + limit_s
@@ -113,8 +119,8 @@ class Loopback:
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.authority.server).start()
-        self._proxy = Proxy(self._runner.addresses[0][1])
-        self.proxy_port = await self._proxy.start()
+        self.proxy = Proxy(self._runner.addresses[0][1])
+        self.proxy_port = await self.proxy.start()
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         server = self.voice if request.host.partition(":")[0] in VOICE_HOSTS else self.gateway
@@ -122,7 +128,7 @@ class Loopback:
 
     async def _stop(self) -> None:
         self.voice.stop()
-        await self._proxy.stop()
+        await self.proxy.stop()
         await self._runner.cleanup()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:

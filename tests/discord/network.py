@@ -30,6 +30,8 @@ class Proxy:
         self._target = target_port
         self._server: asyncio.Server | None = None
         self.refused: list[str] = []
+        self.led_to: list[str] = []
+        """Hosts, in order."""
 
     async def start(self) -> int:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -48,6 +50,7 @@ class Proxy:
                 self.refused.append(target)
                 writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
                 return
+            self.led_to.append(target.rpartition(":")[0])
             there, back = await asyncio.open_connection("127.0.0.1", self._target)
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             async with asyncio.TaskGroup() as tasks:

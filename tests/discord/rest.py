@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from tests.discord import world
+from tests.discord.portal import API, Portal, reply
 from tests.discord.world import Json
-
-API = "/api/v10"
 
 
 @dataclass
@@ -50,14 +49,21 @@ class Rest:
         """Registered slash commands by name."""
         self.refuse_edits: list[float] = []
         """Each of the next edits gets a 429 with this many seconds to wait."""
+        self.edits_allowed: tuple[int, float] | None = None
+        """So many in so many seconds; said in the headers, and a 429 for more."""
+        self.edits_refused = 0
+        self._edits: list[float] = []
         self.reactions: list[tuple[str, str, bool]] = []
         """Message, emoji and whether it was added or removed, in order."""
+        self.sent: list[tuple[str, Json]] = []
+        """Each message, edit and answer with a text: the way it came, and what the bot sent."""
         self.typing = 0
         self.threads_allowed = True
         self.threads: dict[str, str] = {}
         """Ids of threads by the id of the message they begin at."""
         self.cdn: dict[str, bytes] = {}
         """Contents of attached files by their id."""
+        self.portal = Portal()
         self._originals: dict[str, Shown] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -65,7 +71,7 @@ class Rest:
         webhook = f"{API}/webhooks/{{app}}/{{token}}"
         commands = f"{API}/applications/{{app}}/commands"
         return [
-            web.get(f"{API}/users/@me", self._me),
+            *self.portal.routes(),
             web.get(f"{API}/gateway", self._gateway_url),
             web.get(f"{API}/soundboard-default-sounds", self._nothing),
             web.get(commands, self._nothing),
@@ -82,11 +88,6 @@ class Rest:
             web.post(webhook, self._post),
             web.patch(f"{webhook}/messages/{{message}}", self._patch),
         ]
-
-    async def _me(self, request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != f"Bot {world.TOKEN}":
-            return reply({"message": "401: Unauthorized", "code": 0}, 401)
-        return reply(world.user(world.BOT))
 
     async def _gateway_url(self, request: web.Request) -> web.Response:
         return reply({"url": "wss://gateway.discord.gg"})
@@ -105,6 +106,7 @@ class Rest:
 
     async def _post(self, request: web.Request) -> web.Response:
         payload, files = await body(request)
+        self._note("followup" if "token" in request.match_info else "message", payload, files)
         channel = int(request.match_info.get("channel", world.CHANNEL))
         return reply(self._show(payload, files, channel).raw)
 
@@ -114,7 +116,7 @@ class Rest:
         # Discord gives a thread the id of its message.
         number = self.threads[request.match_info["message"]] = request.match_info["message"]
         name = (await request.json())["name"]
-        return reply(world.thread(int(number), int(request.match_info["channel"]), name), 201)
+        return reply(world.thread(int(number), int(request.match_info["channel"]), world.BOT, name), 201)
 
     async def _callback(self, request: web.Request) -> web.Response:
         payload, files = await body(request)
@@ -122,6 +124,7 @@ class Rest:
         if payload["type"] in (5, 6):
             # "Wait for it": nothing is shown that a person could read.
             return reply({"interaction": {"id": request.match_info["id"], "type": 2}, "resource": resource})
+        self._note("callback", payload.get("data") or {}, files)
         shown = self._show(payload.get("data") or {}, files, world.CHANNEL)
         self._originals[request.match_info["token"]] = shown
         resource = {"type": payload["type"], "message": shown.raw}
@@ -148,6 +151,25 @@ class Rest:
         return found
 
     async def _patch(self, request: web.Request) -> web.Response:
+        if self.edits_allowed is None:
+            return await self._edit(request)
+        number, seconds = self.edits_allowed
+        now = time.monotonic()
+        self._edits = [each for each in self._edits if each > now - seconds]
+        reset = self._edits[0] + seconds - now if self._edits else seconds
+        left = number - len(self._edits) - 1
+        headers = {"X-RateLimit-Limit": str(number), "X-RateLimit-Bucket": "edits", "Via": "1.1 google"}
+        headers |= {"X-RateLimit-Remaining": str(max(0, left)), "X-RateLimit-Reset-After": f"{reset:.3f}"}
+        if left < 0:
+            self.edits_refused += 1
+            limited = {"message": "You are being rate limited.", "retry_after": reset, "global": False}
+            return reply(limited, 429, headers)
+        self._edits.append(now)
+        response = await self._edit(request)
+        response.headers.update(headers)
+        return response
+
+    async def _edit(self, request: web.Request) -> web.Response:
         payload, files = await body(request)
         if self.refuse_edits:
             wait = self.refuse_edits.pop(0)
@@ -160,6 +182,7 @@ class Rest:
             shown = next(each for each in self.messages if each.raw["id"] == wanted)
         if shown.deleted:
             return reply({"message": "Unknown Message", "code": 10008}, 404)
+        self._note("edit", payload, files)
         if too_long := refused(payload):
             return too_long
         shown.raw["content"] = payload["content"]
@@ -172,6 +195,9 @@ class Rest:
         shown.texts.append(payload["content"])
         return reply(shown.raw)
 
+    def _note(self, way: str, payload: Json, files: dict[str, bytes]) -> None:
+        self.sent.append((f"{way} with file" if files else way, payload))
+
     def _show(self, payload: Json, files: dict[str, bytes], channel: int) -> Shown:
         raw = world.message(world.BOT, payload.get("content") or "", channel)
         raw["components"] = payload.get("components") or []
@@ -179,12 +205,6 @@ class Rest:
         shown.ephemeral = bool((payload.get("flags") or 0) & 64)
         self.messages.append(shown)
         return shown
-
-
-def reply(data: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    # py-cord compares the type as a whole: no charset may follow.
-    headers = {"Content-Type": "application/json", **(headers or {})}
-    return web.Response(body=json.dumps(data).encode(), status=status, headers=headers)
 
 
 def refused(payload: Json) -> web.Response | None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.discord.conftest import BotProcess, log_in
+from tests.discord.conftest import LAUNCH, BotProcess, log_in
+from tests.discord.hearing import direct, hears, say
 from tests.discord.loopback import Loopback
-from tests.discord.world import FRIEND, OWNER, TOKEN
+from tests.discord.world import FRIEND, OWNER, TOKEN, VOICE
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,9 @@ def test_wrong_token(loopback: Loopback) -> None:
 
 
 def test_a_token_that_cannot_be_one(loopback: Loopback) -> None:
-    assert "Discord refused DISCORD_TOKEN" in sentence(BotProcess(loopback, DISCORD_TOKEN=IMPOSSIBLE), DISCORD)
+    said = sentence(BotProcess(loopback, DISCORD_TOKEN=IMPOSSIBLE), CONFIG)
+    assert "DISCORD_TOKEN is no bot's token" in said
+    assert IMPOSSIBLE not in said
 
 
 @pytest.mark.parametrize(
@@ -57,8 +60,24 @@ def test_the_gateway_refuses(loopback: Loopback, code: int, expected: str) -> No
 
 def test_discord_cannot_be_reached(loopback: Loopback) -> None:
     said = sentence(BotProcess(loopback, DISCORD_PROXY="http://user:secret@127.0.0.1:1"), DISCORD)
-    assert "Discord cannot be reached through the proxy" in said
+    assert "The proxy of DISCORD_PROXY or HTTPS_PROXY does not answer" in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize("name", ["DISCORD_PROXY", "HTTPS_PROXY"])
+def test_everything_goes_through_the_proxy_of_either_name(loopback: Loopback, name: str) -> None:
+    loopback.proxy.led_to.clear()
+    loopback.voice.present = {OWNER: VOICE}
+    proxies = {"DISCORD_PROXY": "", "HTTPS_PROXY": "", name: f"http://127.0.0.1:{loopback.proxy_port}"}
+    bot = log_in(loopback, *LAUNCH, "--voice", **proxies)
+    try:
+        direct(loopback)
+        hears(loopback, say(loopback, "tone 0.3"))
+        # Nothing but the proxy knows the way from these names to the loopback.
+        assert set(loopback.proxy.led_to) == {"discord.com", "gateway.discord.gg", loopback.gateway.region}
+    finally:
+        bot.kill()
+        loopback.voice.present = {}
 
 
 def test_a_certificate_that_nobody_signed(loopback: Loopback, tmp_path: Path) -> None:
@@ -89,7 +108,7 @@ def test_an_orderly_stop_in_mid_answer(loopback: Loopback, number: int) -> None:
     try:
         # With a list, the list decides, and the owner is not on it.
         loopback.say(OWNER, "!ask forever")
-        loopback.wait_for_text("not on this bot's list of users", after=before)
+        loopback.wait_for_text("You are not on my list", after=before)
         loopback.say(FRIEND, "!ask forever")
         loopback.wait_for_text("more more", after=before)
         asked = time.monotonic()

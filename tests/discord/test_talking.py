@@ -13,25 +13,14 @@ from tests.discord.conftest import BotProcess, log_in
 from tests.discord.loopback import Loopback
 from tests.discord.rest import Shown
 from tests.discord.script import CODE, LONG_ANSWER
-from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TOKEN
+from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, THREAD, TOKEN
 
 pytestmark = pytest.mark.slow
 
 COMMANDS = [
-    *("!ask QUESTION", "!captions on|off", "!changes", "!clear", "!direct", "!find PATTERN", "!help", "!history"),
-    *(
-        "!jobs",
-        "!kill ID",
-        "!latency",
-        "!mic [DEVICE]",
-        "!mute",
-        "!read PATH[:LINES]",
-        "!run COMMAND",
-        "!say TEXT",
-        "!status",
-        "!stop",
-        "!unmute",
-    ),
+    *("!ask QUESTION", "!captions on|off", "!changes", "!clear", "!debug [TEXT]", "!direct", "!find PATTERN", "!help"),
+    *("!history", "!jobs", "!kill ID", "!latency", "!mic [DEVICE]", "!mute", "!read PATH[:LINES]", "!run COMMAND"),
+    *("!say TEXT", "!status", "!stop", "!unmute"),
     *("!unwatch DIR|FILE", "!voice [NAME]", "!watch DIR|FILE", "!watches"),
 ]
 EDIT_GAP_S = 0.98
@@ -69,9 +58,13 @@ def test_status_and_help(loopback: Loopback, bot: BotProcess) -> None:
     status = loopback.wait_for_text("Up for")
     assert re.search(r"Discord answers in \d+ ms\.", status.text)
     assert "Language model: a script." in status.text
+    before = len(loopback.messages)
     loopback.slash(OWNER, "help")
-    lines = loopback.wait_for_text("Lists the commands").text.splitlines()
-    assert [line.split("`")[1] for line in lines[:-1]] == COMMANDS
+    loopback.wait_for_text("Each works with `/` as well.", after=before)
+    lines = "\n".join(shown.text for shown in loopback.messages[before:]).splitlines()
+    assert sorted(line.split("`")[1] for line in lines if line.startswith("`")) == COMMANDS
+    assert "**Ask me**" in lines
+    assert "**More**" not in lines, "a command is in no group"
     assert sorted(loopback.rest.commands) == [each.split()[0].removeprefix("!") for each in COMMANDS]
 
 
@@ -118,7 +111,8 @@ def test_an_endless_answer_comes_as_a_file(loopback: Loopback, bot: BotProcess) 
     last = ask(loopback, "endless", "the whole answer is in the file")
     assert len(loopback.messages) - before == 7
     whole = last.files["answer.txt"].decode()
-    assert whole.splitlines()[-1] == "This is line 1499 of it."
+    assert len(whole) > 30_000
+    assert whole.splitlines() == [f"This is line {number} of it." for number in range(1500)]
 
 
 def test_a_reply_and_a_mention_continue_the_conversation(loopback: Loopback, bot: BotProcess) -> None:
@@ -249,3 +243,38 @@ def test_a_deleted_answer_ends(loopback: Loopback, bot: BotProcess) -> None:
     loopback.wait("the model's end", lambda: "model stopped" in bot.output)
     time.sleep(0.1)
     ask(loopback, "still here", "still here. Answered")
+
+
+def test_a_thread_is_a_conversation_of_its_own(loopback: Loopback, bot: BotProcess) -> None:
+    before = len(loopback.messages)
+    loopback.say(OWNER, "!ask in the thread", THREAD)
+    first = loopback.wait_for_text("Asked: in the thread. Answered: 0.", after=before)
+    assert first.raw["channel_id"] == str(THREAD)
+    time.sleep(0.3)
+    loopback.say(OWNER, "by reply", THREAD, reply_to=first)
+    second = loopback.wait_for_text("Asked: in the thread | by reply. Answered: 1.", after=before)
+    assert second.raw["channel_id"] == str(THREAD)
+    time.sleep(0.3)
+    loopback.say(OWNER, f"<@{BOT}> by mention", THREAD)
+    loopback.wait_for_text("in the thread | by reply | by mention. Answered: 2.", after=before)
+    time.sleep(0.3)
+    loopback.slash(OWNER, "ask", THREAD, question="by slash")
+    loopback.wait_for_text("by reply | by mention | by slash. Answered: 3.", after=before)
+    assert "in the thread" not in ask(loopback, "outside", "outside. Answered").text
+
+
+def test_pictures_beside_mentions_and_replies_are_named_too(loopback: Loopback, bot: BotProcess) -> None:
+    picture = loopback.attach("cat.png", b"\x89PNG")
+    before = len(loopback.messages)
+    alone = loopback.say_with(OWNER, f"<@{BOT}>", picture)
+    said = loopback.wait_for_text("`cat.png` is a picture; I cannot see pictures in this version.", after=before)
+    assert said.text.endswith("Write your question beside the mention; `!help` lists the commands.")
+    loopback.wait("the mark", lambda: loopback.rest.marks(alone) == ["\u26d4"])
+    assert len(loopback.messages) == before + 1
+    first = ask(loopback, "a cat", "a cat. Answered")
+    time.sleep(0.3)
+    before = len(loopback.messages)
+    loopback.say_with(OWNER, "And this one?", picture, loopback.attach("n.md", b"# Cats\n"), reply_to=first)
+    shown = loopback.wait_for_text("a cat | And this one?\n\nFile n.md:\n```md\n# Cats", after=before)
+    assert "is a picture" in loopback.messages[before].text
+    assert shown is loopback.messages[before + 1]

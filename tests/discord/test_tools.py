@@ -169,7 +169,7 @@ def test_the_message_is_marked(loopback: Loopback, bot: BotProcess) -> None:
 def test_strangers_and_those_who_may_not_run(loopback: Loopback, bot: BotProcess) -> None:
     before = len(loopback.messages)
     loopback.say(STRANGER, "!read app.py")
-    loopback.wait_for_text("not on this bot's list of users", after=before)
+    loopback.wait_for_text("You are not on my list", after=before)
     loopback.say(FRIEND, "!run echo hello")
     loopback.wait_for_text("You may not run commands.", after=before)
     assert not any("hello" in shown.text for shown in loopback.messages[before:])
@@ -233,7 +233,7 @@ def test_a_running_command_can_be_ended(loopback: Loopback, bot: BotProcess, for
     # "was ended by `!kill`", or "is being ended" when the signal met a sandbox that was still being set up.
     answer(loopback, form, "kill", job, f"`{job}` ")
     loopback.wait_for_text("Was ended by `!kill`; exit code 1", after=before)
-    answer(loopback, form, "kill", "nonsense", "There is no such job")
+    answer(loopback, form, "kill", "nonsense", "You have no such command. !jobs lists yours")
 
 
 # --- approval ---------------------------------------------------------------------------------------------------
@@ -328,6 +328,33 @@ def test_an_edit_changes_nothing_but_ends_the_request(loopback: Loopback, bot: B
     loopback.wait("a mark", lambda: loopback.rest.marks(message) == [REFUSED])
     not_run(agent, "before-edit")
     not_run(agent, "after-edit")
+
+
+def test_a_deleted_message_asks_for_nothing(loopback: Loopback, bot: BotProcess, agent: AgentProcess) -> None:
+    before = len(loopback.messages)
+    message = loopback.say(OWNER, "!run touch deleted")
+    shown = loopback.wait_for_text("wants to run this", after=before)
+    time.sleep(0.2)
+    approve = shown.buttons["Approve"]
+    loopback.delete(message)
+    loopback.wait("the end of the request", lambda: "was changed or deleted" in shown.text)
+    loopback.click_id(OWNER, shown, approve)
+    loopback.wait_for_text("decided already", after=before)
+    not_run(agent, "deleted")
+
+
+def test_a_yes_is_for_one_request_and_no_other(loopback: Loopback, bot: BotProcess, agent: AgentProcess) -> None:
+    before = len(loopback.messages)
+    first, second = asked(loopback, "touch first"), asked(loopback, "touch second")
+    # Buttons of one card under another: the id decides, and is nobody's to guess.
+    loopback.click_id(OWNER, first, first.buttons["Approve"].rpartition(":")[0] + ":guessed")
+    loopback.wait_for_text("has expired; the command was not run", after=before)
+    loopback.click(OWNER, second, "Approve")
+    loopback.wait("the file", lambda: (agent.root / "second").exists())
+    not_run(agent, "first")
+    loopback.click(OWNER, first, "Deny")
+    loopback.wait("the verdict", lambda: "Denied by" in first.text)
+    not_run(agent, "first")
 
 
 def test_a_card_that_was_changed_is_no_request(loopback: Loopback, bot: BotProcess, agent: AgentProcess) -> None:

@@ -27,13 +27,17 @@ OTHER_CHANNEL = 1_100_000_000_000_000_012
 VOICE = 1_100_000_000_000_000_021
 OTHER_VOICE = 1_100_000_000_000_000_022
 
+THREAD = 1_100_000_000_000_000_031
+
 NAMES = {BOT: "sidetone", OWNER: "ada", STRANGER: "mallory", FRIEND: "grace"}
+CHANNEL_NAMES = {CHANNEL: "general", VOICE: "Lounge"}
 EVERYTHING = str((1 << 50) - 1)
 NOW = "2026-11-01T12:00:00.000000+00:00"
 
 
 APPROVER_ROLE = 1_100_000_000_000_000_020
-ROLES = {FRIEND: [APPROVER_ROLE]}
+BOT_ROLE = 1_100_000_000_000_000_030
+ROLES = {FRIEND: [APPROVER_ROLE], BOT: [BOT_ROLE]}
 
 
 def user(user_id: int) -> Json:
@@ -69,7 +73,7 @@ def channel(channel_id: int) -> Json:
         "id": str(channel_id),
         "type": 0,
         "guild_id": str(GUILD),
-        "name": f"text-{channel_id % 10}",
+        "name": CHANNEL_NAMES.get(channel_id, f"text-{channel_id % 10}"),
         "position": channel_id % 10,
         "permission_overwrites": [],
         "topic": None,
@@ -81,25 +85,17 @@ def channel(channel_id: int) -> Json:
     }
 
 
-def thread(thread_id: int, parent_id: int, name: str) -> Json:
+def thread(thread_id: int, parent_id: int = CHANNEL, owner: int = OWNER, name: str = "") -> Json:
+    times = {"archived": False, "auto_archive_duration": 1440, "archive_timestamp": NOW, "locked": False}
+    counts = {"message_count": 0, "member_count": 2, "total_message_sent": 0}
     return {
-        "id": str(thread_id),
+        **channel(thread_id),
+        **counts,
+        **({"name": name} if name else {}),
         "type": 11,
-        "guild_id": str(GUILD),
         "parent_id": str(parent_id),
-        "owner_id": str(BOT),
-        "name": name,
-        "last_message_id": None,
-        "rate_limit_per_user": 0,
-        "message_count": 0,
-        "member_count": 1,
-        "flags": 0,
-        "thread_metadata": {
-            "archived": False,
-            "auto_archive_duration": 1440,
-            "archive_timestamp": NOW,
-            "locked": False,
-        },
+        "owner_id": str(owner),
+        "thread_metadata": times,
     }
 
 
@@ -108,7 +104,7 @@ def voice_channel(channel_id: int) -> Json:
         "id": str(channel_id),
         "type": 2,
         "guild_id": str(GUILD),
-        "name": f"voice-{channel_id % 10}",
+        "name": CHANNEL_NAMES.get(channel_id, f"voice-{channel_id % 10}"),
         "position": channel_id % 10,
         "permission_overwrites": [],
         "parent_id": None,
@@ -161,6 +157,7 @@ def guild() -> Json:
         )
     }
     return empty | {
+        "threads": [thread(THREAD)],
         "id": str(GUILD),
         "name": "The loopback",
         "icon": None,
@@ -179,7 +176,11 @@ def guild() -> Json:
         "joined_at": NOW,
         "large": False,
         "member_count": len(NAMES),
-        "roles": [everyone, {**everyone, "id": str(APPROVER_ROLE), "name": "approvers", "position": 1}],
+        "roles": [
+            everyone,
+            {**everyone, "id": str(APPROVER_ROLE), "name": "approvers", "position": 1},
+            {**everyone, "id": str(BOT_ROLE), "name": "sidetone", "position": 2, "tags": {"bot_id": str(BOT)}},
+        ],
         "channels": [*map(channel, (CHANNEL, OTHER_CHANNEL)), *map(voice_channel, (VOICE, OTHER_VOICE))],
         "members": [member(each) for each in NAMES],
     }
@@ -202,7 +203,7 @@ def message(
         "tts": False,
         "mention_everyone": False,
         "mentions": [{**user(each), "member": member(each, with_user=False)} for each in mentioned],
-        "mention_roles": [],
+        "mention_roles": [str(role) for role in (APPROVER_ROLE, BOT_ROLE) if f"<@&{role}>" in text],
         "attachments": files or [],
         "embeds": [],
         "pinned": False,
@@ -254,7 +255,7 @@ def interaction(author: int, command: Json, options: Json, channel_id: int = CHA
         },
         "guild_id": str(GUILD),
         "channel_id": str(channel_id),
-        "channel": channel(channel_id),
+        "channel": thread(channel_id) if channel_id == THREAD else channel(channel_id),
         "member": member(author),
         "locale": "en-GB",
         "guild_locale": "en-GB",

@@ -12,7 +12,6 @@ import pytest
 
 from bot.agent_types import Change, Changes, Command, FilePage, Hit, Hits, Job
 from bot.chat import showing
-from bot.chat.access import may
 from bot.chat.command_line import LONGEST, CommandTextError, parse
 from bot.chat.rendering import LIMIT, MAX_PARTS, units
 from bot.chat.terminal import HALF, LONGEST_LINE, Terminal
@@ -170,15 +169,6 @@ def test_the_agents_sentences_are_text_and_say_when_to_try_again() -> None:
     assert "@everyone" not in shown
     assert "https://" not in shown
     assert "](" not in shown.replace("\\](", "")
-
-
-def test_who_may() -> None:
-    assert may(1, [], 1, frozenset())
-    assert not may(2, [], 1, frozenset())
-    assert not may(1, [], 1, {2})
-    assert may(2, [], 1, {2})
-    assert may(3, [9], 1, {9})
-    assert not may(3, [], None, frozenset())
 
 
 # --- the terminal -------------------------------------------------------------------------------------------------

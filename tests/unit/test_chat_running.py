@@ -315,6 +315,31 @@ def test_the_end_of_the_bot() -> None:
     assert "one" in running.outlet.last
 
 
+def test_a_silent_command_is_seen_to_be_alive_and_to_leave_the_queue() -> None:
+    class Silent(FakeAgent):
+        begins = 12.0
+
+        async def run(self, user: str, command: Command, approval: str | None) -> Job:
+            return replace(JOB, state="queued")
+
+        async def output(self, user: str, job_id: str, offset: int) -> Output:
+            await asyncio.sleep(18.0)
+            return Output(b"", 0, 0, True)
+
+        async def job(self, user: str, job_id: str, wait_s: float) -> Job:
+            if wait_s:
+                return ENDED
+            waits = asyncio.get_running_loop().time() < self.begins
+            return replace(JOB, state="queued") if waits else JOB
+
+    stage = Stage(agent=Silent())
+    run_virtual(stage.play())
+    seen = [(text.partition(":")[0], text.partition("; ")[2].rstrip(")")) for _, _, text in stage.outlet.writes[:-1]]
+    wait = "Waiting for its turn"
+    assert seen == [(wait, "0 s"), (wait, "5 s"), (wait, "10 s"), ("Running", "15 s")]
+    assert "exit code 0" in stage.outlet.last
+
+
 def test_an_agent_that_comes_back_is_waited_for() -> None:
     away = AgentError("The agent does not answer.", "unreachable")
     stage = Stage(FakeAgent([b"one\n", away, away, b"two\n"]))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bot.chat import text as chat
-from bot.chat.access import refusal
 from bot.chat.text import (
     BUSY,
     EMPTY,
@@ -169,6 +168,25 @@ def test_a_question_while_the_last_words_are_on_their_way_is_not_refused() -> No
     assert brain.history == [("first", False), ("second", False)]
 
 
+def test_a_conversation_can_be_forgotten_while_its_last_words_are_on_their_way() -> None:
+    brain, slow = FakeBrain(["first"]), FakeOutlet(seconds=5.0)
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            desk = TextDesk(lambda channel, user: brain, tasks)
+            desk.ask(1, 1, "a", slow)
+            await desk.settle(1, 1)
+            assert desk.forget(1, 1) == BUSY, "the model still answers"
+            await asyncio.sleep(2.0)
+            assert desk.forget(1, 1) == BUSY
+            await desk.settle(1, 1)
+            assert brain.history == [("first", False)], "it would be kept after it was forgotten"
+            assert desk.forget(1, 1) == ""
+            await desk.settle(1, 1)
+
+    run_virtual(scenario())
+
+
 def test_conversations_take_turns_at_the_model() -> None:
     class Model:
         """The newest stream ends the one before, as with the local model."""
@@ -246,15 +264,6 @@ def test_closing_shows_what_there_is() -> None:
     assert started.writes[-1][2].endswith(STOPPED)
     assert fresh.writes[-1][2] == STOPPED
     assert stuck.writes == []
-
-
-def test_who_may_talk() -> None:
-    assert refusal(1, 1, frozenset()) == ""
-    assert "owner of this server" in refusal(2, 1, frozenset())
-    assert "private chats" in refusal(1, None, frozenset())
-    assert refusal(2, 1, {2}) == ""
-    assert refusal(2, None, {2}) == ""
-    assert "list of users" in refusal(1, 1, {2})
 
 
 def test_the_doubles_fit_the_ports() -> None:

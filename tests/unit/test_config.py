@@ -43,6 +43,13 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allo
     assert allowed in str(refusal.value)
 
 
+def test_secrets_are_known_as_such_and_not_shown() -> None:
+    values = {"DISCORD_TOKEN": "a-token", "API_KEY": "a-key", "ANTHROPIC_API_KEY": "another", "LLM_SEED": "1"}
+    found = settings(**values)
+    assert sorted(found.secrets) == ["a-key", "a-token", "another"]
+    assert "another" not in repr(found)
+
+
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     # With the mark that Windows Notepad puts in front.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 
 import pytest
 
-from bot import doctor
+from bot import config, doctor
 from bot.chat import voice_link
 
 
@@ -36,9 +37,12 @@ def test_the_versions_of_python(version: tuple[int, int], state: str) -> None:
 
 
 def test_what_voice_in_discord_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voice_link, "refusal", lambda: voice_link.NO_OPUS)
-    check = doctor.discord_voice()
-    assert (check.state, check.found) == ("warn", "off")
-    assert "libopus0" in check.fix
-    monkeypatch.undo()
-    assert doctor.discord_voice().state == "ok"
+    settings = config.load(None, {})
+    opus, dave, token = asyncio.run(doctor.discord(settings))
+    assert (opus.state, dave.state, token.state) == ("ok", "ok", "warn")
+    assert token.found == "no DISCORD_TOKEN"
+    monkeypatch.setattr(voice_link, "no_opus", lambda: voice_link.NO_OPUS)
+    opus, dave, _ = asyncio.run(doctor.discord(settings))
+    assert (opus.state, opus.found, dave.state) == ("warn", "missing", "ok")
+    assert "libopus0" in opus.fix
+    assert voice_link.refusal() == voice_link.NO_OPUS

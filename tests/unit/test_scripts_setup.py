@@ -196,7 +196,7 @@ def test_an_interruption_ends_the_children_and_the_next_start_completes(project:
     output, _ = child.communicate(timeout=20)
     assert child.returncode == 130, output
     assert "interrupted" in output.splitlines()[-1]
-    assert not alive(int(pid_file.read_text(encoding="utf-8")))
+    wait_for(lambda: not alive(int(pid_file.read_text(encoding="utf-8"))))
     # What pip leaves when it is cut off between METADATA and RECORD, or while it replaces a package.
     project.write(f"{project.packages}/half-1.0.dist-info/METADATA", "Name: half")
     project.write(f"{project.packages}/~alf/__init__.py", "")
