@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.audio import devices
+from bot.audio.choice import MicrophoneChoice
 from bot.call import SpokenConversation
 from bot.config import Settings
 from bot.console import engines_table, make_console
@@ -16,7 +17,7 @@ from bot.engines import Voice, checked, loaded, make_brain, make_diagnosis, make
 from bot.errors import AudioDeviceError, ConfigError, MissingPackage, ModelDamaged, ModelMissing
 from bot.events import Usage
 from bot.gate import ModelGate, UrgentBrain
-from bot.ports import Brain, Llm, ToolAgent
+from bot.ports import ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
 
@@ -71,19 +72,16 @@ async def run(settings: Settings, debug_audio: Path | None = None) -> int:
         if sound and voice:
             say(f"The first spoken conversation will be recorded in {debug_audio}.", markup=False)
         gate = ModelGate()
-        conversation = None
+        conversation = microphones = None
         if voice:
-            make = partial(make_spoken_brain, settings, llm, gate)
-            conversation = SpokenConversation(settings, voice, make, voice_names(catalogue), sound=sound)
-        spoken = Spoken(conversation, instead, gate)
+            urgent = partial(UrgentBrain, gate=gate)
+            microphones = MicrophoneChoice(settings.audio.backend, settings.audio.microphone)
+            conversation = SpokenConversation(settings, voice, urgent, voice_names(catalogue), microphones, sound=sound)
+        spoken = Spoken(conversation, instead, gate, microphones)
         brain, model = partial(make_brain, settings, llm), engines.infos[0].name
         tools = Tools(agent, debugging=Debugging(make_diagnosis(settings, llm), [FailedRuns(agent)] if agent else []))
         await run_discord(settings, brain, say, model=model, spoken=spoken, tools=tools)
     return 0
-
-
-def make_spoken_brain(settings: Settings, llm: Llm, gate: ModelGate) -> Brain:
-    return UrgentBrain(make_brain(settings, llm), gate)
 
 
 def no_voice(settings: Settings) -> str:

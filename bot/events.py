@@ -137,6 +137,17 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class InputDevice:
+    """A microphone of this PC."""
+
+    number: int
+    """Changes when something is plugged in."""
+    name: str
+    chosen: bool
+    """Whether it is the one that is listened to."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """A line of the start-up table."""
 

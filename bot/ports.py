@@ -6,7 +6,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Protocol
 
 from bot.agent_types import Changes, Command, FilePage, Hits, Job, Output, Watched
-from bot.events import EngineInfo, Event, Frame, Heard, Int16, Message, Sentence, SpeechClip, Transcript, Usage
+from bot.events import (
+    EngineInfo,
+    Event,
+    Frame,
+    Heard,
+    InputDevice,
+    Int16,
+    Message,
+    Sentence,
+    SpeechClip,
+    Transcript,
+    Usage,
+)
 from bot.findings import Finding
 
 
@@ -136,14 +148,24 @@ class Conversation(Protocol):
     def choose_voice(self, name: str) -> None:
         """From the next sentence on. Raises UnknownVoice."""
 
-    async def hold(self, output: SoundOutput, emit: EventSink) -> None:
-        """Listens and answers until it is cancelled. Raises AudioDeviceError."""
+    async def hold(self, output: SoundOutput, brain: Brain, emit: EventSink) -> None:
+        """Listens and lets `brain` answer until it is cancelled. Raises AudioDeviceError."""
 
     def mute(self, on: bool) -> None:
         """Whether the microphone is heard."""
 
     async def say(self, text: str) -> None:
         """Speaks `text` as soon as nobody speaks. Returns when it has been said or was cut off. Raises StageError."""
+
+
+class Microphones(Protocol):
+    """Both raise AudioDeviceError, MissingPackage."""
+
+    async def listed(self) -> Sequence[InputDevice]: ...
+
+    async def choose(self, wanted: str) -> InputDevice:
+        """By number or a part of its name. A conversation that is going on goes on with it; when it does not open, the
+        one before stays."""
 
 
 class Brain(Protocol):

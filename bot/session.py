@@ -118,6 +118,8 @@ class Session:
                 await self._rested.wait()
             finally:
                 conversing.cancel()
+                # Whatever ends the conversation: what has been heard of an answer is kept, and said to be heard.
+                self._stop_answer()
                 for task in (self._work and self._work.task, self._answering):
                     if task:
                         task.cancel()

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from bot.chat.approvals import APPROVAL_S
+from bot.chat.conversations import Conversations
 from bot.chat.given import check
 from bot.chat.history import History
 from bot.chat.remembered import RememberedBrain
@@ -22,7 +23,8 @@ from bot.config import Settings
 from bot.errors import DiscordError, MissingPackage
 from bot.events import Exchange
 from bot.masking import Mask
-from bot.ports import Brain, Conversation, Diagnosis, Findings, ToolAgent
+from bot.ports import Brain, Conversation, Diagnosis, Findings, Microphones, ToolAgent
+from bot.worker import Worker
 
 if TYPE_CHECKING:
     from bot.chat.commands import SidetoneBot
@@ -49,6 +51,7 @@ class Spoken:
     """Why there is no conversation, as a sentence for users."""
     gate: asyncio.Lock | None = None
     """Held by written answers; spoken ones go first."""
+    microphones: Microphones | None = None
 
 
 TEXT_ONLY = Spoken()
@@ -93,6 +96,8 @@ async def run_discord(
         from bot.chat.commands import SidetoneBot
         from bot.chat.debug_command import DebugCommand
         from bot.chat.history_commands import HistoryCommands
+        from bot.chat.latency_commands import LatencyCommands
+        from bot.chat.microphone_commands import MicrophoneCommands
         from bot.chat.outlet import Marker
         from bot.chat.safe_rest import guard
         from bot.chat.tool_desk import ToolDesk
@@ -106,12 +111,16 @@ async def run_discord(
     failure: DiscordError | None = None
     async with asyncio.TaskGroup() as tasks:
         history = History(settings.discord.history, tasks)
-        desk = TextDesk(partial(RememberedBrain, make_brain, history), tasks, spoken.gate)
-        calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s)
+        talks = Conversations(partial(RememberedBrain, make_brain, history))
+        desk = TextDesk(talks.view, tasks, spoken.gate)
+        calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s, talks.view)
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
+        drawing = Worker("pictures")
         guard(bot, Mask(settings.secrets))
-        bot.add_cog(HistoryCommands(desk, history))
+        bot.add_cog(HistoryCommands(desk, history, talks))
+        bot.add_cog(MicrophoneCommands(spoken.microphones, spoken.instead))
+        bot.add_cog(LatencyCommands(calls.turns, drawing))
         if tools.debugging:
             bot.add_cog(DebugCommand(bot.asking, tools.debugging))
         runs = ToolDesk(bot, tools.agent, tasks, tools.approval_s)
@@ -126,6 +135,7 @@ async def run_discord(
         finally:
             await _close(bot)
             await history.close()
+            drawing.close()
     if failure is not None:
         raise failure
 

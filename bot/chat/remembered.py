@@ -27,10 +27,9 @@ class RememberedBrain:
         self._question = ""
 
     async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
-        if self._brain is None:
-            self._brain = self._make_brain(await self._recalled())
+        brain = await self._awake()
         self._question = question
-        async with aclosing(self._brain.reply(question)) as items:
+        async with aclosing(brain.reply(question)) as items:
             async for item in items:
                 yield item
 
@@ -41,8 +40,14 @@ class RememberedBrain:
             self._question = ""
 
     async def warm(self) -> None:
-        if self._brain is not None:
-            await self._brain.warm()
+        await (await self._awake()).warm()
+
+    async def _awake(self) -> Brain:
+        if self._brain is None:
+            past = await self._recalled()
+            # Somebody else may have been quicker.
+            self._brain = self._brain or self._make_brain(past)
+        return self._brain
 
     async def _recalled(self) -> Sequence[Exchange]:
         try:

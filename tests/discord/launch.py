@@ -21,7 +21,7 @@ from bot.ports import Brain, ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
 from tests.discord.script import LONG_ANSWER
-from tests.discord.spoken import ScriptedConversation
+from tests.discord.spoken import ScriptedConversation, ScriptedMicrophones
 
 
 class ScriptedBrain:
@@ -66,6 +66,9 @@ class ScriptedBrain:
                 raise ZeroDivisionError("a defect")
             case "ping":
                 yield f"@everyone @here <@{rest}> look!"
+            case "code":
+                yield "```python\nsecret_value = 1\n```\n"
+                yield "It is short."
             case "nothing":
                 yield "\n"
             case _:
@@ -90,7 +93,9 @@ def say(text: str) -> None:
 async def main(settings: config.Settings) -> None:
     client = AgentClient(settings.agent) if settings.agent.api_key else None
     agent: ToolAgent | None = AgentHands(client) if client else None
-    spoken = Spoken(ScriptedConversation(say)) if "--voice" in sys.argv else TEXT_ONLY
+    spoken = TEXT_ONLY
+    if "--voice" in sys.argv:
+        spoken = Spoken(ScriptedConversation(say), microphones=ScriptedMicrophones())
     lifetime_s = next((float(each[11:]) for each in sys.argv if each.startswith("--approval=")), APPROVAL_S)
     diagnosis = DiagnosisQuestion(lambda text: len(text) // 4, lambda: 1500)
     tools = Tools(agent, lifetime_s, Debugging(diagnosis, [FailedRuns(agent)] if agent else []))
