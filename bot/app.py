@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
@@ -12,7 +13,7 @@ from bot.config import Settings
 from bot.console import engines_table, make_console
 from bot.engines import Voice, checked, loaded, make_brain, make_llm, make_voice, voice_names
 from bot.errors import AudioDeviceError, ConfigError, MissingPackage, ModelDamaged, ModelMissing
-from bot.events import Usage
+from bot.events import Notice, Usage
 from bot.gate import ModelGate, UrgentBrain
 from bot.ports import Brain, Llm, ToolAgent
 from bot.tools.hands import AgentHands
@@ -29,7 +30,9 @@ async def ask(settings: Settings, question: str) -> int:
     console = make_console()
     async with loaded([llm]), aclosing(make_brain(settings, llm).reply(question)) as items:
         async for item in items:
-            if not isinstance(item, Usage):
+            if isinstance(item, Notice):
+                sys.stderr.write(f"{item.text}\n")
+            elif not isinstance(item, Usage):
                 console.out(item, end="")
                 console.file.flush()
     console.out("")

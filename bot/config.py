@@ -63,8 +63,25 @@ class VoiceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudSettings:
+    key: str
+    """Empty when there is none; a server of one's own may need none."""
+    base_url: str
+    """Empty for the provider's own."""
+    model: str
+    """Its name with the provider; empty when none is named."""
+    proxy: str
+    """URL of an HTTP proxy for https addresses; empty for none."""
+    no_proxy: str
+    """Hosts that are reached without it, with commas between them."""
+
+
+@dataclass(frozen=True, slots=True)
 class LlmSettings:
     provider: str
+    """ "local", "openai" or "anthropic"."""
+    openai: CloudSettings
+    anthropic: CloudSettings
     context: int
     """Tokens."""
     threads: int
@@ -163,6 +180,12 @@ class _Reader:
             raise self._refuse(name, "a file or folder that exists")
         return path
 
+    def url(self, name: str) -> str:
+        value = self.text(name).rstrip("/")
+        if value and not value.startswith(("http://", "https://")):
+            raise self._refuse(name, "an address that begins with http:// or https://")
+        return value
+
     def file_to_write(self, name: str, default: str) -> Path | None:
         """Need not exist; None for "off"."""
         value = self.text(name, default)
@@ -208,12 +231,13 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
     read = _Reader(values)
     language = read.text("STT_LANGUAGE", "en").lower()
     folder = Path(read.text("MODEL_DIR", "models")).expanduser()
+    llm = _llm(read)
     return Settings(
         models=ModelSettings(
             profile=read.choice("MODEL_PROFILE", "auto", ("auto", "embedded", "gpu")),
             folder=folder if folder.is_absolute() else PROJECT / folder,
             stt=read.text("STT_MODEL"),
-            llm=read.text("LLM_MODEL"),
+            llm=read.text("LLM_MODEL") if llm.provider == "local" else "",
             local={part: path for name, part in LOCAL_PATHS.items() if (path := read.path(name))},
         ),
         audio=AudioSettings(
@@ -232,13 +256,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             stt_threads=read.whole("STT_THREADS", 0, 0, 64),
             tts_threads=read.whole("TTS_THREADS", 0, 0, 64),
         ),
-        llm=LlmSettings(
-            provider=read.choice("LLM_PROVIDER", "local", ("local", "openai", "anthropic")),
-            context=read.whole("LLM_CONTEXT", 4096, 512, 131072),
-            threads=read.whole("LLM_THREADS", 0, 0, 64),
-            max_tokens=read.whole("LLM_MAX_TOKENS", 400, 16, 8192),
-            seed=read.whole("LLM_SEED", 0, 0, 2**31 - 1) if read.text("LLM_SEED") else None,
-        ),
+        llm=llm,
         discord=DiscordSettings(
             token=read.text("DISCORD_TOKEN"),
             proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
@@ -255,4 +273,26 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             tls=read.path("AGENT_TLS_DIR"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
+    )
+
+
+def _llm(read: _Reader) -> LlmSettings:
+    provider = read.choice("LLM_PROVIDER", "local", ("local", "openai", "anthropic"))
+    proxy = read.text("HTTPS_PROXY", read.text("https_proxy"))
+    no_proxy = read.text("NO_PROXY", read.text("no_proxy"))
+    wanted = read.text("LLM_MODEL")
+
+    def cloud(name: str, key: str, base_url: str, model: str) -> CloudSettings:
+        return CloudSettings(key, base_url, wanted if provider == name and wanted else model, proxy, no_proxy)
+
+    openai = (read.text("OPENAI_API_KEY"), read.url("OPENAI_BASE_URL"), read.text("OPENAI_MODEL"))
+    anthropic = (read.text("ANTHROPIC_API_KEY"), read.url("ANTHROPIC_BASE_URL"), read.text("ANTHROPIC_MODEL"))
+    return LlmSettings(
+        provider=provider,
+        openai=cloud("openai", *openai),
+        anthropic=cloud("anthropic", *anthropic),
+        context=read.whole("LLM_CONTEXT", 4096, 512, 131072),
+        threads=read.whole("LLM_THREADS", 0, 0, 64),
+        max_tokens=read.whole("LLM_MAX_TOKENS", 400, 16, 8192),
+        seed=read.whole("LLM_SEED", 0, 0, 2**31 - 1) if read.text("LLM_SEED") else None,
     )

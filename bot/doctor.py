@@ -17,6 +17,7 @@ from rich.text import Text
 from bot.audio import devices
 from bot.config import Settings
 from bot.console import make_console, size
+from bot.engines import make_llm
 from bot.errors import SidetoneError
 from bot.models.catalogue import Catalogue
 from bot.tools.check import look
@@ -125,10 +126,15 @@ def voice(settings: Settings, catalogue: Catalogue) -> Check:
 
 
 def provider(settings: Settings) -> Check:
-    name = settings.llm.provider
-    if name == "local":
+    llm = settings.llm
+    if llm.provider == "local":
         return Check("thinking", "ok", "on this machine")
-    return Check("thinking", "fail", name, "This version thinks on this machine only; set LLM_PROVIDER=local in .env.")
+    cloud = llm.openai if llm.provider == "openai" else llm.anthropic
+    try:
+        make_llm(settings, Catalogue(settings.models))
+    except SidetoneError as error:
+        return Check("thinking", "fail", llm.provider, str(error))
+    return Check("thinking", "ok", f"{cloud.model} at {llm.provider}; it is asked with the first question")
 
 
 def disk(settings: Settings) -> Check:

@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from bot.config import Settings
-from bot.errors import UnavailableFeature
 from bot.events import EngineInfo, Exchange
+from bot.llm.anthropic_wire import AnthropicWire
 from bot.llm.brain import ConversationBrain
-from bot.llm.gguf import Sampling
+from bot.llm.cloud import CloudLlm
 from bot.llm.local import LocalLlm
+from bot.llm.openai_wire import OpenAiWire
+from bot.llm.sampler import Sampling
 from bot.memory import MemoryLedger
 from bot.models.catalogue import Catalogue
 from bot.models.check import ensure_whole
@@ -46,16 +48,17 @@ async def checked(settings: Settings, *, voice: bool = False) -> Catalogue:
     """The catalogue, once what will be loaded is known to be whole. Raises ModelDamaged."""
     catalogue = Catalogue(settings.models)
     spoken = [p for p in VOICE_PARTS if p != "kokoro" or settings.voice.tts_engine == "onnx"] if voice else []
-    await ensure_whole(catalogue, ["llm", *spoken])
+    await ensure_whole(catalogue, [*(["llm"] if settings.llm.provider == "local" else []), *spoken])
     return catalogue
 
 
 def make_llm(settings: Settings, catalogue: Catalogue) -> Llm:
-    if settings.llm.provider != "local":
-        raise UnavailableFeature(
-            f"LLM_PROVIDER={settings.llm.provider} is not in this version, which thinks on this machine only; "
-            "set LLM_PROVIDER=local in .env."
-        )
+    """Raises ConfigError, ModelMissing."""
+    llm = settings.llm
+    if llm.provider == "openai":
+        return CloudLlm(OpenAiWire(llm.openai, max_tokens=llm.max_tokens, seed=llm.seed))
+    if llm.provider == "anthropic":
+        return CloudLlm(AnthropicWire(llm.anthropic, max_tokens=llm.max_tokens))
     file = catalogue.locate("llm")
     return LocalLlm(
         file.path,

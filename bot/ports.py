@@ -6,7 +6,21 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Protocol
 
 from bot.agent_types import Changes, Command, FilePage, Hits, Job, Output, Watched
-from bot.events import EngineInfo, Event, Frame, Heard, Int16, Message, Sentence, SpeechClip, Transcript, Usage
+from bot.events import (
+    EngineInfo,
+    Event,
+    Frame,
+    Heard,
+    Int16,
+    Message,
+    Notice,
+    Sentence,
+    SpeechClip,
+    Tool,
+    ToolCall,
+    Transcript,
+    Usage,
+)
 
 
 class Microphone(Protocol):
@@ -17,10 +31,11 @@ class Microphone(Protocol):
 
 
 class Engine(Protocol):
-    """A model in memory."""
+    """A model in memory, or the way to one elsewhere."""
 
     async def load(self) -> EngineInfo:
-        """Loads and warms up with one real inference. Raises ModelMissing, ModelBroken, OutOfMemory, MissingPackage."""
+        """Loads and warms up with one real inference; one elsewhere is not asked before the first question. Raises
+        ConfigError, ModelMissing, ModelBroken, OutOfMemory, MissingPackage."""
 
     async def close(self) -> None: ...
 
@@ -49,15 +64,18 @@ class Stt(Engine, Protocol):
 
 
 class Llm(Engine, Protocol):
-    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage, None]:
-        """Text deltas, with a Usage before the first and after the last. Pull-based: nothing is computed that is not
-        asked for, so closing the iterator or cancelling its consumer stops the generation within one token."""
+    def stream(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[str | ToolCall | Notice | Usage, None]:
+        """Text deltas, then calls of `tools`, with a Usage before the first and after the last. Pull-based: closing the
+        iterator or cancelling its consumer stops a local generation within one token, and closes the stream to one
+        elsewhere. Raises StageError, ProviderError."""
 
-    async def warm(self, messages: Sequence[Message]) -> None:
+    async def warm(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> None:
         """Evaluates `messages` as a prefix, so that the next question costs only its own tokens."""
 
     def count(self, text: str) -> int:
-        """Tokens in `text`."""
+        """Tokens in `text`; for a model elsewhere an estimate that is rather too high."""
 
 
 class Splitter(Protocol):
@@ -148,7 +166,7 @@ class Conversation(Protocol):
 class Brain(Protocol):
     """One conversation: history, prompt, model."""
 
-    def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+    def reply(self, question: str) -> AsyncGenerator[str | Notice | Usage, None]:
         """Streams the answer; the question is in the history from now on. A question whose answer was never heard
         is completed or replaced by the one that follows it."""
 

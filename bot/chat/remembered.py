@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from bot.chat.history import History
 from bot.errors import DiskError
-from bot.events import Exchange, Usage
+from bot.events import Exchange, Notice, Usage
 from bot.ports import Brain
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class RememberedBrain:
         self._brain: Brain | None = None
         self._question = ""
 
-    async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+    async def reply(self, question: str) -> AsyncGenerator[str | Notice | Usage, None]:
         if self._brain is None:
             self._brain = self._make_brain(await self._recalled())
         self._question = question

@@ -20,6 +20,7 @@ from bot.events import (
     SpeechEnded,
     SpeechStarted,
     Transcribed,
+    Waiting,
 )
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,8 @@ class Minutes:
                 self._answers.pop(turn, None)
                 if heard.strip():
                     yield f"**Sidetone:** {heard.strip()} … *(you cut in)*"
+            case Waiting(message=message):
+                yield f"⏳ {message}"
             case Failed(turn=turn, message=message):
                 begun = self._answers.pop(turn, "").strip()
                 if begun:

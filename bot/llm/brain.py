@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from bot.events import Exchange, Message, Usage
+from bot.events import Exchange, Message, Notice, ToolCall, Usage
 from bot.llm.history import Conversation
 from bot.llm.prompt import OPENING
 from bot.ports import Llm
@@ -22,11 +22,13 @@ class ConversationBrain:
         budget = context - min(max_tokens, context // 2) - MARGIN
         self._history = Conversation(opening, budget=budget, count=llm.count)
 
-    async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+    async def reply(self, question: str) -> AsyncGenerator[str | Notice | Usage, None]:
         self._history.ask(question)
         async with aclosing(self._llm.stream(self._history.messages)) as items:
             async for item in items:
-                yield item
+                # None is offered here, so none can come.
+                if not isinstance(item, ToolCall):
+                    yield item
 
     def answered(self, text: str, *, interrupted: bool = False) -> None:
         self._history.answered(text, interrupted=interrupted)

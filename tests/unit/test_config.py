@@ -62,4 +62,4 @@ def test_the_example_names_what_the_loader_reads_and_changes_nothing() -> None:
     read = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)} | set(LOCAL_PATHS)
     assert len(read) > 20
     known = {line.partition("=")[0] for line in example.read_text(encoding="utf-8").splitlines() if "=" in line}
-    assert {str(name) for name in read} - known == {"HTTPS_PROXY", "https_proxy"}
+    assert {str(name) for name in read} - known == {"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"}

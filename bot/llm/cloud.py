@@ -1,0 +1,123 @@
+"""A model elsewhere behind the port of the local one: retries that say so, and nothing that falls back to another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from bot.config import CloudSettings
+from bot.errors import ConfigError, ProviderError
+from bot.events import EngineInfo, Message, Notice, Tool, ToolCall, Usage
+from bot.llm.failures import PASSING, Provider
+from bot.worker import Worker
+
+log = logging.getLogger(__name__)
+
+WAITS_S = (1.0, 3.0, 8.0)
+"""Before the second, third and fourth try."""
+PATIENCE_S = 20.0
+"""When a provider asks for a longer wait, the user is told instead."""
+CONNECT_S = 10.0
+SILENCE_S = 180.0
+"""Between two pieces of a stream; a server on a CPU reads a long prompt for so long."""
+BYTES_PER_TOKEN = 3
+"""English and code have 3.5 to 4.5: the estimate is rather too high."""
+
+
+class Wire(Protocol):
+    """One provider's API."""
+
+    @property
+    def who(self) -> Provider: ...
+
+    def open(self) -> None:
+        """Imports the SDK, which takes a second or two. Raises MissingPackage."""
+
+    def stream(
+        self, messages: Sequence[Message], tools: Sequence[Tool]
+    ) -> AsyncGenerator[str | ToolCall | Usage, None]:
+        """One try. Raises ProviderError."""
+
+    async def close(self) -> None: ...
+
+
+class CloudLlm:
+    """Implements ports.Llm."""
+
+    def __init__(self, wire: Wire, waits_s: Sequence[float] = WAITS_S) -> None:
+        self._wire = wire
+        self._waits_s = waits_s
+
+    async def load(self) -> EngineInfo:
+        who = self._wire.who
+        started = asyncio.get_running_loop().time()
+        worker = Worker("import-sdk")
+        try:
+            await worker.run(self._wire.open)
+        finally:
+            worker.close()
+        took = asyncio.get_running_loop().time() - started
+        return EngineInfo("llm", who.model, who.model, 0, urlsplit(who.address).netloc, took, 0)
+
+    async def stream(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[str | ToolCall | Notice | Usage, None]:
+        for number, wait_s in enumerate((*self._waits_s, None), 2):
+            begun = False
+            try:
+                async with aclosing(self._wire.stream(messages, tools)) as items:
+                    async for item in items:
+                        begun = begun or not isinstance(item, Usage)
+                        yield item
+                return
+            except ProviderError as error:
+                # What was said already would be said twice.
+                if begun or wait_s is None or error.reason not in PASSING:
+                    raise
+                pause_s = max(wait_s, error.retry_after_s or 0.0)
+                if pause_s > PATIENCE_S:
+                    raise
+                log.warning("try %d failed: %s", number - 1, error)
+                again = f"(trying again in {pause_s:.0f} s: try {number} of {len(self._waits_s) + 1})"
+                notice = Notice(f"{str(error).partition('. ')[0]} {again}")
+            yield notice
+            await asyncio.sleep(pause_s)
+
+    async def warm(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> None:
+        """Its caches are warmed by asking, which costs money: nothing is asked ahead of a question."""
+
+    def count(self, text: str) -> int:
+        return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+
+def provider(name: str, prefix: str, settings: CloudSettings, address: str) -> Provider:
+    """`address` is the provider's own. Raises ConfigError for what is not set."""
+    own = bool(settings.base_url)
+    if not settings.key and (not own or prefix == "ANTHROPIC"):
+        raise ConfigError(f"{name} needs a key, but {prefix}_API_KEY is not set. Put it into .env, and start again.")
+    if not settings.key.isascii() or not settings.key.isprintable():
+        raise ConfigError(f"{prefix}_API_KEY holds characters that no key has. Copy it to .env once more.")
+    if not settings.model:
+        raise ConfigError(f"No model of {name} is named. Set LLM_MODEL or {prefix}_MODEL in .env to one of its models.")
+    base = settings.base_url or address
+    parts = urlsplit(base)
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return Provider(f"The server at {shown}" if own else name, prefix, settings.model, shown, own, settings.key)
+
+
+def proxy_for(settings: CloudSettings, address: str) -> str | None:
+    """The proxy through which `address` is asked. SDKs look at the environment alone, not at .env."""
+    parts = urlsplit(settings.base_url or address)
+    if parts.scheme != "https" or not settings.proxy:
+        return None
+    host = f".{parts.hostname}"
+    around = [each.strip().lstrip("*.").partition(":")[0].lower() for each in settings.no_proxy.split(",")]
+    bypassed = settings.no_proxy.strip() == "*" or any(each and host.endswith(f".{each}") for each in around)
+    return None if bypassed else settings.proxy

@@ -1,0 +1,182 @@
+"""OpenAI's chat completions, and the many servers that speak them, through the official SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bot.config import CloudSettings
+from bot.errors import MissingPackage
+from bot.events import Message, Tool, ToolCall, Usage
+from bot.llm.cloud import CONNECT_S, SILENCE_S, provider, proxy_for
+from bot.llm.failures import Provider, failure, refused
+from bot.llm.tool_calls import read_call
+
+ADDRESS = "https://api.openai.com/v1"
+NO_KEY = "none"
+"""A server of one's own may need no key; the SDK does."""
+STOPS = {"stop": "end", "length": "length", "tool_calls": "tools", "function_call": "tools"}
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call whose pieces are still coming."""
+
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class OpenAiWire:
+    """Implements cloud.Wire."""
+
+    def __init__(self, settings: CloudSettings, *, max_tokens: int, seed: int | None) -> None:
+        """Raises ConfigError."""
+        self._settings = settings
+        self._max_tokens = max_tokens
+        self._seed = seed
+        self._who = provider("OpenAI", "OPENAI", settings, ADDRESS)
+        self._sdk: Any = None
+        self._client: Any = None
+
+    @property
+    def who(self) -> Provider:
+        return self._who
+
+    def open(self) -> None:
+        self._sdk = load_sdk()
+        self._client = make_client(self._sdk, self._settings)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def stream(
+        self, messages: Sequence[Message], tools: Sequence[Tool]
+    ) -> AsyncGenerator[str | ToolCall | Usage, None]:
+        now = asyncio.get_running_loop().time
+        started, first_s = now(), 0.0
+        calls: dict[int, _Call] = {}
+        stop, spent = "", Usage(0, 0, 0, 0.0, "")
+        with translated(self._sdk, self._who):
+            async with await self._client.chat.completions.create(**self._request(messages, tools)) as chunks:
+                async for chunk in chunks:
+                    spent = _usage(chunk.usage) if chunk.usage else spent
+                    for choice in chunk.choices[:1]:
+                        stop = choice.finish_reason or stop
+                        if choice.delta is None:
+                            continue
+                        _collect(calls, choice.delta.tool_calls or ())
+                        # What it says when it will not answer comes in a field of its own.
+                        text = choice.delta.content or getattr(choice.delta, "refusal", None)
+                        if text and not first_s:
+                            first_s = now() - started
+                            yield Usage(0, 0, 0, first_s, "")
+                        if text:
+                            yield text
+        if not stop:
+            raise failure(self._who, "cut")
+        if stop == "content_filter":
+            raise failure(self._who, "refused", "its content filter")
+        for index, call in sorted(calls.items()):
+            yield read_call(call.id or f"call_{index}", call.name, call.arguments, tools)
+        end = "tools" if calls else STOPS.get(stop, "end")
+        yield Usage(spent.prompt_tokens, spent.evaluated_tokens, spent.completion_tokens, first_s, end)
+
+    def _request(self, messages: Sequence[Message], tools: Sequence[Tool]) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "model": self._who.model,
+            "messages": [_message(message) for message in messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            # OpenAI's newer models refuse the old name, other servers may not know the new one.
+            ("max_tokens" if self._who.own else "max_completion_tokens"): self._max_tokens,
+        }
+        if self._seed is not None:
+            request["seed"] = self._seed
+        if tools:
+            request["tools"] = [
+                {
+                    "type": "function",
+                    "function": {"name": t.name, "description": t.description, "parameters": dict(t.parameters)},
+                }
+                for t in tools
+            ]
+        return request
+
+
+def load_sdk() -> Any:
+    try:
+        import openai
+    except ImportError as error:
+        raise MissingPackage(
+            f"The package openai cannot be used ({error}). Install it with `pip install openai`."
+        ) from error
+    return openai
+
+
+def make_client(sdk: Any, settings: CloudSettings) -> Any:
+    """Retries are ours, because they are to be told."""
+    import httpx2
+
+    timeout = httpx2.Timeout(SILENCE_S, connect=CONNECT_S)
+    proxy = proxy_for(settings, ADDRESS)
+    return sdk.AsyncOpenAI(
+        api_key=settings.key or NO_KEY,
+        base_url=settings.base_url or ADDRESS,
+        max_retries=0,
+        http_client=sdk.DefaultAsyncHttpxClient(proxy=proxy, timeout=timeout),
+    )
+
+
+@contextmanager
+def translated(sdk: Any, who: Provider) -> Iterator[None]:
+    """The SDK's exceptions into ours."""
+    import httpx2
+
+    try:
+        yield
+    except sdk.APIStatusError as error:
+        raise refused(who, error.status_code, error.body, error.message, error.response.headers) from error
+    except sdk.APITimeoutError as error:
+        connecting = isinstance(error.__cause__, httpx2.ConnectTimeout)
+        raise failure(who, "unreachable" if connecting else "timeout") from error
+    except sdk.APIConnectionError as error:
+        broken = isinstance(error.__cause__, httpx2.ReadError | httpx2.RemoteProtocolError)
+        raise failure(who, "cut" if broken else "unreachable") from error
+    except sdk.APIError as error:
+        # Within a stream: the status was 200 long ago.
+        raise refused(who, 200, error.body, error.message) from error
+    except (sdk.OpenAIError, httpx2.HTTPError, ValueError) as error:
+        raise failure(who, "failed", type(error).__name__) from error
+
+
+def _collect(calls: dict[int, _Call], pieces: Sequence[Any]) -> None:
+    for piece in pieces:
+        call = calls.setdefault(piece.index, _Call())
+        call.id = piece.id or call.id
+        if piece.function is not None:
+            call.name += piece.function.name or ""
+            call.arguments += piece.function.arguments or ""
+
+
+def _usage(found: Any) -> Usage:
+    details = getattr(found, "prompt_tokens_details", None)
+    cached = (getattr(details, "cached_tokens", None) or 0) if details else 0
+    return Usage(found.prompt_tokens, found.prompt_tokens - cached, found.completion_tokens, 0.0, "")
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
+    if not message.calls:
+        return {"role": message.role, "content": message.content}
+    calls = [
+        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.dumps(dict(c.arguments))}}
+        for c in message.calls
+    ]
+    return {"role": "assistant", "content": message.content or None, "tool_calls": calls}
