@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 
 from bot.audio import devices
 from bot.call import SpokenConversation
 from bot.config import Settings
 from bot.console import engines_table, make_console
-from bot.engines import Voice, checked, loaded, make_brain, make_llm, make_voice, voice_names
+from bot.engines import Voice, checked, loaded, make_brain, make_llm, make_shelf, make_voice, variant, voice_names
 from bot.errors import AudioDeviceError, ConfigError, MissingPackage, ModelDamaged, ModelMissing
-from bot.events import Notice, Usage
+from bot.events import Exchange, Notice, Usage
 from bot.gate import ModelGate, UrgentBrain
-from bot.ports import Brain, Llm, ToolAgent
+from bot.llm.shelf import ModelShelf
+from bot.ports import SPOKEN, Brain, Llm, Talk, ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
 
 
-async def ask(settings: Settings, question: str) -> int:
-    """Streams the answer to stdout; everything else goes to stderr, so that the answer can be piped."""
+async def ask(settings: Settings, question: str, model: str = "") -> int:
+    """Streams the answer to stdout; everything else goes to stderr, so that the answer can be piped. `model` takes the
+    place of the settings' own."""
+    settings = variant(settings, model) if model else settings
     if not question.strip():
         raise ConfigError('There is no question. Ask like this: python -m bot ask "What does git rebase do?"')
     # A terminal hands on bytes that are no UTF-8 as half characters, which no tokenizer takes.
@@ -59,21 +62,27 @@ async def run(settings: Settings) -> int:
         except (ModelMissing, ModelDamaged) as error:
             instead = str(error)
     spoken_engines = (voice.vad, voice.stt, voice.tts) if voice else ()
-    async with loaded([llm, *spoken_engines]) as engines, tool_agent(settings) as agent:
+    async with loaded([llm, *spoken_engines]) as engines, tool_agent(settings) as agent, AsyncExitStack() as closing:
         console.print(engines_table(engines.infos, engines.seconds))
         console.print(
             f"Voice in Discord is off: {instead}" if instead else "Voice in Discord is ready.", soft_wrap=True
         )
         say = partial(console.print, soft_wrap=True)
         gate = ModelGate()
+        shelf = make_shelf(settings, catalogue, llm, gate)
+        closing.push_async_callback(shelf.close)
         conversation = None
         if voice:
-            make = partial(make_spoken_brain, settings, llm, gate)
+            make = partial(make_spoken_brain, settings, shelf.llm(SPOKEN), gate)
             conversation = SpokenConversation(settings, voice, make, voice_names(catalogue))
         spoken = Spoken(conversation, instead, gate)
-        brain, model = partial(make_brain, settings, llm), engines.infos[0].name
-        await run_discord(settings, brain, say, model=model, spoken=spoken, tools=Tools(agent))
+        brain, model = partial(make_written_brain, settings, shelf), engines.infos[0].name
+        await run_discord(settings, brain, say, model=model, spoken=spoken, tools=Tools(agent), models=shelf)
     return 0
+
+
+def make_written_brain(settings: Settings, shelf: ModelShelf, past: Sequence[Exchange], talk: Talk) -> Brain:
+    return make_brain(settings, shelf.llm(talk), past)
 
 
 def make_spoken_brain(settings: Settings, llm: Llm, gate: ModelGate) -> Brain:

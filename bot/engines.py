@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bot.config import Settings
+from bot.errors import ModelDamaged, ModelMissing
 from bot.events import EngineInfo, Exchange
 from bot.llm.anthropic_wire import AnthropicWire
 from bot.llm.brain import ConversationBrain
@@ -15,9 +17,11 @@ from bot.llm.cloud import CloudLlm
 from bot.llm.local import LocalLlm
 from bot.llm.openai_wire import OpenAiWire
 from bot.llm.sampler import Sampling
-from bot.memory import MemoryLedger
+from bot.llm.shelf import Choice, ModelShelf
+from bot.memory import MemoryLedger, free_memory
 from bot.models.catalogue import Catalogue
 from bot.models.check import ensure_whole
+from bot.models.manifest import Model, shipped
 from bot.ports import Brain, Engine, Llm, Stt, Tts, Vad
 from bot.voice.stt import WhisperStt
 from bot.voice.tts_onnx import KokoroOnnxTts
@@ -41,6 +45,8 @@ class Loaded:
     seconds: float
 
 
+NEEDS, NEEDS_BYTES = 1.2, 300_000_000
+"""What a local model takes of memory: so many times its file, and the rest for its context."""
 VOICE_PARTS = ("silero", "whisper", "kokoro", "voices")
 
 
@@ -69,6 +75,55 @@ def make_llm(settings: Settings, catalogue: Catalogue) -> Llm:
         name=file.name,
         sampling=Sampling(seed=settings.llm.seed),
     )
+
+
+def variant(settings: Settings, name: str) -> Settings:
+    """With the language model `name`: one of the manifest or a GGUF's path, or "openai" or "anthropic", with or without
+    a colon and the model's name there."""
+    provider, _, model = name.partition(":")
+    llm = settings.llm
+    if provider == "openai":
+        cloud = replace(llm.openai, model=model or llm.openai.model)
+        return replace(settings, llm=replace(llm, provider=provider, openai=cloud))
+    if provider == "anthropic":
+        cloud = replace(llm.anthropic, model=model or llm.anthropic.model)
+        return replace(settings, llm=replace(llm, provider=provider, anthropic=cloud))
+    local = {part: path for part, path in settings.models.local.items() if part != "llm"}
+    models = replace(settings.models, llm=name, local=local)
+    return replace(settings, llm=replace(llm, provider="local"), models=models)
+
+
+def make_shelf(settings: Settings, catalogue: Catalogue, llm: Llm, quiet: asyncio.Lock) -> ModelShelf:
+    """`llm` is the settings' own; beside it are the local models on disk, and what is configured elsewhere."""
+    chosen = settings.llm
+    cloud = {"openai": chosen.openai, "anthropic": chosen.anthropic}
+    if chosen.provider in cloud:
+        first = f"{chosen.provider}:{cloud[chosen.provider].model}"
+    else:
+        first = catalogue.locate("llm").name if catalogue.own("llm") else _short(catalogue.chosen("llm"))
+    others = [choice for model in shipped().of_part("llm") if (choice := _local_choice(settings, _short(model)))]
+    for provider, each in cloud.items():
+        if each.model and (each.key or (provider == "openai" and each.base_url)):
+            others.append(Choice(name := f"{provider}:{each.model}", partial(_make_variant, settings, name)))
+    return ModelShelf(first, llm, others, free=free_memory, quiet=quiet)
+
+
+def _short(model: Model) -> str:
+    return model.short or model.name
+
+
+def _local_choice(settings: Settings, name: str) -> Choice | None:
+    """None for a model that is not on disk."""
+    try:
+        found = Catalogue(variant(settings, name).models).locate("llm")
+    except (ModelMissing, ModelDamaged):
+        return None
+    return Choice(name, partial(_make_variant, settings, name), round(found.size_bytes * NEEDS) + NEEDS_BYTES)
+
+
+async def _make_variant(settings: Settings, name: str) -> Llm:
+    changed = variant(settings, name)
+    return make_llm(changed, await checked(changed))
 
 
 def make_brain(settings: Settings, llm: Llm, past: Sequence[Exchange] = ()) -> Brain:

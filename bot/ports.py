@@ -78,6 +78,32 @@ class Llm(Engine, Protocol):
         """Tokens in `text`; for a model elsewhere an estimate that is rather too high."""
 
 
+Talk = tuple[int, int]
+"""A written conversation: Discord's ids of channel and user."""
+SPOKEN: Talk = (0, 0)
+"""The spoken one."""
+
+
+class Models(Protocol):
+    """The language models at hand, and the one that each conversation thinks with."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The one that conversations begin with first."""
+
+    def current(self, talk: Talk) -> str: ...
+
+    def ready(self, name: str) -> bool:
+        """Whether it needs no loading."""
+
+    def find(self, name: str) -> str:
+        """The one that is meant; the beginning of a name is enough. Raises ConfigError."""
+
+    async def choose(self, talk: Talk, name: str) -> None:
+        """Loads it where needed. Raises ConfigError, OutOfMemory and what loading raises; the choice is then as it
+        was."""
+
+
 class Splitter(Protocol):
     """Cuts one answer's stream of text into pieces that can be said."""
 

@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 
 from bot.chat.approvals import APPROVAL_S
 from bot.chat.history import History
+from bot.chat.model_choice import ModelChoice
 from bot.chat.remembered import RememberedBrain
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
 from bot.config import DiscordSettings, Settings
 from bot.errors import ConfigError, DiscordError, MissingPackage
 from bot.events import Exchange
-from bot.ports import Brain, Conversation, ToolAgent
+from bot.ports import Brain, Conversation, Models, Talk, ToolAgent
 
 if TYPE_CHECKING:
     from bot.chat.commands import SidetoneBot
@@ -77,18 +78,20 @@ NO_TOOLS = Tools()
 
 async def run_discord(
     settings: Settings,
-    make_brain: Callable[[Sequence[Exchange]], Brain],
+    make_brain: Callable[[Sequence[Exchange], Talk], Brain],
     ready: Callable[[str], None],
     *,
     model: str = "",
     spoken: Spoken = TEXT_ONLY,
     tools: Tools = NO_TOOLS,
+    models: Models | None = None,
 ) -> None:
     """Returns after SIGINT or SIGTERM. `ready` gets one line for people at the first log-in; `model` is named in
     `!status`. Raises DiscordError, ConfigError, MissingPackage."""
     try:
         from bot.chat.commands import SidetoneBot
         from bot.chat.history_commands import HistoryCommands
+        from bot.chat.model_commands import ModelCommands
         from bot.chat.outlet import Marker
         from bot.chat.tool_desk import ToolDesk
     except ImportError as error:
@@ -101,11 +104,14 @@ async def run_discord(
     failure: DiscordError | None = None
     async with asyncio.TaskGroup() as tasks:
         history = History(settings.discord.history, tasks)
-        desk = TextDesk(partial(RememberedBrain, make_brain, history), tasks, spoken.gate)
+        choice = ModelChoice(models, history) if models else None
+        desk = TextDesk(partial(RememberedBrain, make_brain, history, choice), tasks, spoken.gate)
         calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s)
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
         bot.add_cog(HistoryCommands(desk, history))
+        if models and choice:
+            bot.add_cog(ModelCommands(models, choice, calls))
         runs = ToolDesk(bot, tools.agent, settings.discord, tasks, tools.approval_s)
         try:
             with _stopping_signals(stop):

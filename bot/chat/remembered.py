@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from bot.chat.history import History
+from bot.chat.model_choice import ModelChoice
 from bot.errors import DiskError
 from bot.events import Exchange, Notice, Usage
-from bot.ports import Brain
+from bot.ports import Brain, Talk
 
 log = logging.getLogger(__name__)
 
@@ -18,17 +19,26 @@ class RememberedBrain:
     """A Brain that is made with its first question, from what is on disk, and puts there what is said."""
 
     def __init__(
-        self, make_brain: Callable[[Sequence[Exchange]], Brain], history: History, channel: int, user: int
+        self,
+        make_brain: Callable[[Sequence[Exchange], Talk], Brain],
+        history: History,
+        choice: ModelChoice | None,
+        channel: int,
+        user: int,
     ) -> None:
         self._make_brain = make_brain
         self._history = history
+        self._choice = choice
         self._key = (channel, user)
         self._brain: Brain | None = None
         self._question = ""
 
     async def reply(self, question: str) -> AsyncGenerator[str | Notice | Usage, None]:
         if self._brain is None:
-            self._brain = self._make_brain(await self._recalled())
+            if self._choice is not None:
+                async for notice in self._choice.restore(self._key):
+                    yield notice
+            self._brain = self._make_brain(await self._recalled(), self._key)
         self._question = question
         async with aclosing(self._brain.reply(question)) as items:
             async for item in items:

@@ -58,6 +58,10 @@ class Place(Protocol):
     @property
     def mention(self) -> str: ...
 
+    @property
+    def channels(self) -> frozenset[int]:
+        """Where what is written belongs to the conversation: its own chat, and where it was asked for."""
+
     def link(self) -> Link: ...
 
 

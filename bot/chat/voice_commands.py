@@ -19,8 +19,10 @@ MAX_SAID = 1000
 class DiscordPlace:
     """Implements voice.Place."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, asked_in: int) -> None:
+        """`asked_in`: the channel of the command."""
         self._channel = channel
+        self.channels = frozenset({channel.id, asked_in})
         self.guild = channel.guild.id
         self.mention = channel.mention
 
@@ -42,7 +44,7 @@ class VoiceCommands(commands.Cog):
         await ctx.defer()
         # Messages of the channel and not answers to the command: those of a slash command can be edited for 15 minutes.
         outlet = DiscordOutlet(ctx.send, ctx.send)
-        refused = await self._desk.begin(DiscordPlace(state.channel), outlet)
+        refused = await self._desk.begin(DiscordPlace(state.channel, ctx.channel.id if ctx.channel else 0), outlet)
         if refused or isinstance(ctx, bridge.BridgeApplicationContext):
             await ctx.respond(refused or f"I am in {state.channel.mention}.")
 

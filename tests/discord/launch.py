@@ -15,7 +15,7 @@ from bot.chat.approvals import APPROVAL_S
 from bot.chat.client import TEXT_ONLY, Spoken, Tools, run_discord
 from bot.errors import SidetoneError, StageError
 from bot.events import Exchange, Usage
-from bot.ports import Brain, ToolAgent
+from bot.ports import Brain, Talk, ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
 from tests.discord.script import LONG_ANSWER
@@ -75,7 +75,7 @@ class ScriptedBrain:
         return
 
 
-def make_brain(past: Sequence[Exchange]) -> Brain:
+def make_brain(past: Sequence[Exchange], talk: Talk) -> Brain:
     return ScriptedBrain(past)
 
 

@@ -166,6 +166,7 @@ class NoOutput:
 class FakePlace:
     guild = 1
     mention = "#voice"
+    channels = frozenset({5, 6})
 
     def __init__(self) -> None:
         self.made = FakeLink()
