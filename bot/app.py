@@ -74,7 +74,7 @@ async def run(settings: Settings) -> int:
         conversation = None
         if voice:
             make = partial(make_spoken_brain, settings, shelf.llm(SPOKEN), gate)
-            conversation = SpokenConversation(settings, voice, make, voice_names(catalogue))
+            conversation = SpokenConversation(settings, voice, make, voice_names(settings, catalogue))
         spoken = Spoken(conversation, instead, gate)
         brain, model = partial(make_written_brain, settings, shelf), engines.infos[0].name
         await run_discord(settings, brain, say, model=model, spoken=spoken, tools=Tools(agent), models=shelf)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -44,7 +44,29 @@ class AudioSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudSettings:
+    key: str
+    """Empty when there is none; a server of one's own may need none."""
+    base_url: str
+    """Empty for the provider's own."""
+    model: str
+    """Its name with the provider; empty when none is named."""
+    proxy: str
+    """URL of an HTTP proxy for https addresses; empty for none."""
+    no_proxy: str
+    """Hosts that are reached without it, with commas between them."""
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceSettings:
+    stt_provider: str
+    """"local" or "openai": an OpenAI-compatible server, whose transcription then hears."""
+    stt_cloud: CloudSettings
+    tts_provider: str
+    """The same for the voice."""
+    tts_cloud: CloudSettings
+    tts_cloud_voice: str
+    """A voice of that server."""
     end_silence_s: float
     """Silence that ends a turn."""
     language: str
@@ -60,20 +82,6 @@ class VoiceSettings:
     stt_threads: int
     """CPU threads; 0 lets the engine's measured default decide. The same for the two below."""
     tts_threads: int
-
-
-@dataclass(frozen=True, slots=True)
-class CloudSettings:
-    key: str
-    """Empty when there is none; a server of one's own may need none."""
-    base_url: str
-    """Empty for the provider's own."""
-    model: str
-    """Its name with the provider; empty when none is named."""
-    proxy: str
-    """URL of an HTTP proxy for https addresses; empty for none."""
-    no_proxy: str
-    """Hosts that are reached without it, with commas between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +237,6 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
     values = {k: v or "" for k, v in (dotenv_values(env_file, encoding="utf-8-sig") if env_file else {}).items()}
     values.update(os.environ if environ is None else environ)
     read = _Reader(values)
-    language = read.text("STT_LANGUAGE", "en").lower()
     folder = Path(read.text("MODEL_DIR", "models")).expanduser()
     llm = _llm(read)
     return Settings(
@@ -246,16 +253,7 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             speaker=read.text("SPEAKER_DEVICE"),
             barge_in=read.flag("BARGE_IN", True),
         ),
-        voice=VoiceSettings(
-            end_silence_s=read.number("END_SILENCE_MS", 600, 200, 5000) / 1000,
-            language=language,
-            vocabulary=read.text("STT_VOCABULARY", VOCABULARY if language == "en" else ""),
-            tts_engine=read.choice("TTS_ENGINE", "onnx", ("onnx", "kokoro")),
-            voice=read.text("TTS_VOICE", "af_heart"),
-            speed=read.number("TTS_SPEED", 1.0, 0.5, 2.0),
-            stt_threads=read.whole("STT_THREADS", 0, 0, 64),
-            tts_threads=read.whole("TTS_THREADS", 0, 0, 64),
-        ),
+        voice=_voice(read, llm),
         llm=llm,
         discord=DiscordSettings(
             token=read.text("DISCORD_TOKEN"),
@@ -295,4 +293,28 @@ def _llm(read: _Reader) -> LlmSettings:
         threads=read.whole("LLM_THREADS", 0, 0, 64),
         max_tokens=read.whole("LLM_MAX_TOKENS", 400, 16, 8192),
         seed=read.whole("LLM_SEED", 0, 0, 2**31 - 1) if read.text("LLM_SEED") else None,
+    )
+
+
+def _voice(read: _Reader, llm: LlmSettings) -> VoiceSettings:
+    language = read.text("STT_LANGUAGE", "en").lower()
+
+    def audio(base_url: str, model: str) -> CloudSettings:
+        """Beside the language model's server, when it has no address of its own."""
+        return replace(llm.openai, base_url=base_url or llm.openai.base_url, model=model)
+
+    return VoiceSettings(
+        stt_provider=read.choice("STT_PROVIDER", "local", ("local", "openai")),
+        stt_cloud=audio(read.url("STT_BASE_URL"), read.text("OPENAI_STT_MODEL", "whisper-1")),
+        tts_provider=read.choice("TTS_PROVIDER", "local", ("local", "openai")),
+        tts_cloud=audio(read.url("TTS_BASE_URL"), read.text("OPENAI_TTS_MODEL", "gpt-4o-mini-tts")),
+        tts_cloud_voice=read.text("OPENAI_TTS_VOICE", "alloy"),
+        end_silence_s=read.number("END_SILENCE_MS", 600, 200, 5000) / 1000,
+        language=language,
+        vocabulary=read.text("STT_VOCABULARY", VOCABULARY if language == "en" else ""),
+        tts_engine=read.choice("TTS_ENGINE", "onnx", ("onnx", "kokoro")),
+        voice=read.text("TTS_VOICE", "af_heart"),
+        speed=read.number("TTS_SPEED", 1.0, 0.5, 2.0),
+        stt_threads=read.whole("STT_THREADS", 0, 0, 64),
+        tts_threads=read.whole("TTS_THREADS", 0, 0, 64),
     )

@@ -7,7 +7,7 @@ import importlib.util
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from rich.text import Text
 from bot.audio import devices
 from bot.config import Settings
 from bot.console import make_console, size
-from bot.engines import make_llm
+from bot.engines import VOICE_PARTS, make_llm, spoken_parts
 from bot.errors import SidetoneError
 from bot.models.catalogue import Catalogue
 from bot.tools.check import look
@@ -34,6 +34,9 @@ PACKAGES = {
     "sounddevice": "sounddevice",
     "PyAudio": "pyaudio",
     "py-cord": "discord",
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "jsonschema": "jsonschema",
 }
 """Name to install, name to import."""
 PARTS = ("silero", "smart-turn", "whisper", "llm", "kokoro", "voices")
@@ -72,8 +75,12 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield python()
     yield from packages()
     catalogue = Catalogue(settings.models)
-    yield from models(catalogue)
-    yield voice(settings, catalogue)
+    needed = spoken_parts(settings)
+    away = {part for part in PARTS if part in VOICE_PARTS and part not in needed}
+    away |= {"llm"} if settings.llm.provider != "local" else set()
+    yield from models(catalogue, [part for part in PARTS if part not in away])
+    if settings.voice.tts_provider == "local":
+        yield voice(settings, catalogue)
     yield provider(settings)
     yield disk(settings)
     yield from sound(settings)
@@ -106,8 +113,8 @@ def _with_version(name: str) -> str:
     return name
 
 
-def models(catalogue: Catalogue) -> Iterator[Check]:
-    for part in PARTS:
+def models(catalogue: Catalogue, parts: Sequence[str] = PARTS) -> Iterator[Check]:
+    for part in parts:
         try:
             file = catalogue.locate(part)
         except SidetoneError as error:

@@ -24,7 +24,9 @@ from bot.models.check import ensure_whole
 from bot.models.manifest import Model, shipped
 from bot.ports import Brain, Engine, Llm, Stt, Tts, Vad
 from bot.voice.stt import WhisperStt
+from bot.voice.stt_openai import OpenAiStt
 from bot.voice.tts_onnx import KokoroOnnxTts
+from bot.voice.tts_openai import OpenAiTts
 from bot.voice.tts_torch import KokoroTorchTts
 from bot.voice.vad import SileroVad
 from bot.voice.voices import available
@@ -53,9 +55,18 @@ VOICE_PARTS = ("silero", "whisper", "kokoro", "voices")
 async def checked(settings: Settings, *, voice: bool = False) -> Catalogue:
     """The catalogue, once what will be loaded is known to be whole. Raises ModelDamaged."""
     catalogue = Catalogue(settings.models)
-    spoken = [p for p in VOICE_PARTS if p != "kokoro" or settings.voice.tts_engine == "onnx"] if voice else []
+    spoken = spoken_parts(settings) if voice else []
     await ensure_whole(catalogue, [*(["llm"] if settings.llm.provider == "local" else []), *spoken])
     return catalogue
+
+
+def spoken_parts(settings: Settings) -> list[str]:
+    """What of VOICE_PARTS is loaded on this machine, without the torch voice."""
+    voice = settings.voice
+    away = {"whisper"} if voice.stt_provider == "openai" else set()
+    away |= {"kokoro", "voices"} if voice.tts_provider == "openai" else set()
+    away |= {"kokoro"} if voice.tts_engine != "onnx" else set()
+    return [part for part in VOICE_PARTS if part not in away]
 
 
 def make_llm(settings: Settings, catalogue: Catalogue) -> Llm:
@@ -134,9 +145,18 @@ def make_brain(settings: Settings, llm: Llm, past: Sequence[Exchange] = ()) -> B
 
 
 def make_voice(settings: Settings, catalogue: Catalogue) -> Voice:
+    vad = SileroVad(catalogue.locate("silero").path)
+    return Voice(vad, make_stt(settings, catalogue), make_tts(settings, catalogue))
+
+
+def make_stt(settings: Settings, catalogue: Catalogue) -> Stt:
+    """Raises ConfigError, ModelMissing."""
+    voice = settings.voice
+    if voice.stt_provider == "openai":
+        return OpenAiStt(voice.stt_cloud, language=voice.language, vocabulary=voice.vocabulary)
     whisper = catalogue.locate("whisper")
     gpu = catalogue.device == "cuda"
-    stt = WhisperStt(
+    return WhisperStt(
         whisper.path,
         language=settings.voice.language,
         device=catalogue.device,
@@ -145,10 +165,13 @@ def make_voice(settings: Settings, catalogue: Catalogue) -> Voice:
         name=whisper.name,
         vocabulary=settings.voice.vocabulary,
     )
-    return Voice(SileroVad(catalogue.locate("silero").path), stt, make_tts(settings, catalogue))
 
 
 def make_tts(settings: Settings, catalogue: Catalogue) -> Tts:
+    """Raises ConfigError, ModelMissing."""
+    if settings.voice.tts_provider == "openai":
+        cloud = settings.voice.tts_cloud
+        return OpenAiTts(cloud, voice=settings.voice.tts_cloud_voice, speed=settings.voice.speed)
     voices = catalogue.locate("voices").path
     voice, speed, device = settings.voice.voice, settings.voice.speed, catalogue.device
     if settings.voice.tts_engine == "kokoro":
@@ -158,7 +181,10 @@ def make_tts(settings: Settings, catalogue: Catalogue) -> Tts:
     return KokoroOnnxTts(model, voices, voice=voice, speed=speed, threads=threads, device=device)
 
 
-def voice_names(catalogue: Catalogue) -> list[str]:
+def voice_names(settings: Settings, catalogue: Catalogue) -> list[str]:
+    """The configured one first, where a server does not say which it has."""
+    if settings.voice.tts_provider == "openai":
+        return [settings.voice.tts_cloud_voice]
     return available(catalogue.locate("voices").path)
 
 

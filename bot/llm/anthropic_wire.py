@@ -11,9 +11,8 @@ from typing import Any
 from bot.config import CloudSettings
 from bot.errors import MissingPackage
 from bot.events import Message, Tool, ToolCall, Usage
-from bot.llm.cloud import CONNECT_S, SILENCE_S, provider, proxy_for
-from bot.llm.failures import Provider, failure, refused
 from bot.llm.tool_calls import read_call
+from bot.provider import CONNECT_S, SILENCE_S, Provider, failure, provider, proxy_for, refused
 
 ADDRESS = "https://api.anthropic.com"
 STOPS = {"max_tokens": "length", "model_context_window_exceeded": "length", "tool_use": "tools"}

@@ -9,10 +9,9 @@ from contextlib import aclosing
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from bot.config import CloudSettings
-from bot.errors import ConfigError, ProviderError
+from bot.errors import ProviderError
 from bot.events import EngineInfo, Message, Notice, Tool, ToolCall, Usage
-from bot.llm.failures import PASSING, Provider
+from bot.provider import PASSING, Provider
 from bot.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -21,9 +20,6 @@ WAITS_S = (1.0, 3.0, 8.0)
 """Before the second, third and fourth try."""
 PATIENCE_S = 20.0
 """When a provider asks for a longer wait, the user is told instead."""
-CONNECT_S = 10.0
-SILENCE_S = 180.0
-"""Between two pieces of a stream; a server on a CPU reads a long prompt for so long."""
 BYTES_PER_TOKEN = 3
 """English and code have 3.5 to 4.5: the estimate is rather too high."""
 
@@ -95,29 +91,3 @@ class CloudLlm:
 
     async def close(self) -> None:
         await self._wire.close()
-
-
-def provider(name: str, prefix: str, settings: CloudSettings, address: str) -> Provider:
-    """`address` is the provider's own. Raises ConfigError for what is not set."""
-    own = bool(settings.base_url)
-    if not settings.key and (not own or prefix == "ANTHROPIC"):
-        raise ConfigError(f"{name} needs a key, but {prefix}_API_KEY is not set. Put it into .env, and start again.")
-    if not settings.key.isascii() or not settings.key.isprintable():
-        raise ConfigError(f"{prefix}_API_KEY holds characters that no key has. Copy it to .env once more.")
-    if not settings.model:
-        raise ConfigError(f"No model of {name} is named. Set LLM_MODEL or {prefix}_MODEL in .env to one of its models.")
-    base = settings.base_url or address
-    parts = urlsplit(base)
-    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return Provider(f"The server at {shown}" if own else name, prefix, settings.model, shown, own, settings.key)
-
-
-def proxy_for(settings: CloudSettings, address: str) -> str | None:
-    """The proxy through which `address` is asked. SDKs look at the environment alone, not at .env."""
-    parts = urlsplit(settings.base_url or address)
-    if parts.scheme != "https" or not settings.proxy:
-        return None
-    host = f".{parts.hostname}"
-    around = [each.strip().lstrip("*.").partition(":")[0].lower() for each in settings.no_proxy.split(",")]
-    bypassed = settings.no_proxy.strip() == "*" or any(each and host.endswith(f".{each}") for each in around)
-    return None if bypassed else settings.proxy

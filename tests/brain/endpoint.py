@@ -67,7 +67,8 @@ class Endpoint:
         extra = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
         if not answer.events:
             body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-            head = f"HTTP/1.1 {answer.status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            kind = "audio/pcm" if isinstance(answer.body, bytes) else "application/json"
+            head = f"HTTP/1.1 {answer.status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n"
             writer.write(f"{head}{extra}\r\n".encode() + body)
             await writer.drain()
             return True

@@ -15,8 +15,9 @@ from bot.config import CloudSettings
 from bot.errors import ConfigError, ProviderError
 from bot.events import Message, Notice, Tool, ToolCall, Usage
 from bot.llm.anthropic_wire import AnthropicWire
-from bot.llm.cloud import CloudLlm, proxy_for
+from bot.llm.cloud import CloudLlm
 from bot.llm.openai_wire import OpenAiWire
+from bot.provider import proxy_for
 from tests.brain.endpoint import Answer, Endpoint, anthropic_events, openai_events, openai_text, serving
 
 READ = Tool(

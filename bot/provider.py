@@ -1,4 +1,5 @@
-"""What went wrong with a model elsewhere, as one sentence that names the provider and the next step. Pure."""
+"""A provider of models elsewhere: where it is, and what goes wrong with it, as one sentence that names it and the next
+step. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from bot.errors import ProviderError
+from bot.config import CloudSettings
+from bot.errors import ConfigError, ProviderError
 
+CONNECT_S = 10.0
+SILENCE_S = 180.0
+"""Between two pieces of a stream; a server on a CPU reads a long prompt for so long."""
 SHOWN = 200
 """Characters of the provider's own words that are passed on."""
 PASSING = frozenset({"unreachable", "timeout", "rate_limited", "overloaded", "failed", "cut"})
@@ -46,8 +52,53 @@ class Provider:
     """Where it is asked; without secrets."""
     own: bool
     """Whether it is a server that the user named."""
+    models: str
+    """The variable in which `model` is named."""
+    urls: str
+    """The one in which a server of one's own is."""
+    instead: str
+    """Another way to get an answer, as the end of a sentence."""
     key: str
     """Never shown; what the provider says is searched for it."""
+
+
+def provider(name: str, prefix: str, settings: CloudSettings, address: str, part: str = "LLM") -> Provider:
+    """`address` is the provider's own; `part` is "LLM", "STT" or "TTS". Raises ConfigError for what is not set."""
+    models = f"LLM_MODEL or {prefix}_MODEL" if part == "LLM" else f"{prefix}_{part}_MODEL"
+    urls = f"{prefix}_BASE_URL" if part == "LLM" else f"{part}_BASE_URL or {prefix}_BASE_URL"
+    instead = "choose another model with `!model`" if part == "LLM" else f"set {part}_PROVIDER=local"
+    own = bool(settings.base_url)
+    if not settings.key and (not own or prefix == "ANTHROPIC"):
+        raise ConfigError(f"{name} needs a key, but {prefix}_API_KEY is not set. Put it into .env, and start again.")
+    if not settings.key.isascii() or not settings.key.isprintable():
+        raise ConfigError(f"{prefix}_API_KEY holds characters that no key has. Copy it to .env once more.")
+    if not settings.model:
+        raise ConfigError(f"No model of {name} is named. Set {models} in .env to one of its models.")
+    base = settings.base_url or address
+    parts = urlsplit(base)
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return Provider(
+        f"The server at {shown}" if own else name,
+        prefix,
+        settings.model,
+        shown,
+        own,
+        models,
+        urls,
+        instead,
+        settings.key,
+    )
+
+
+def proxy_for(settings: CloudSettings, address: str) -> str | None:
+    """The proxy through which `address` is asked. SDKs look at the environment alone, not at .env."""
+    parts = urlsplit(settings.base_url or address)
+    if parts.scheme != "https" or not settings.proxy:
+        return None
+    host = f".{parts.hostname}"
+    around = [each.strip().lstrip("*.").partition(":")[0].lower() for each in settings.no_proxy.split(",")]
+    bypassed = settings.no_proxy.strip() == "*" or any(each and host.endswith(f".{each}") for each in around)
+    return None if bypassed else settings.proxy
 
 
 def refused(
@@ -67,7 +118,7 @@ def failure(who: Provider, reason: str, words: str = "", retry_after_s: float | 
     name = who.name
     words = _harmless(words, who)
     again = f"in {retry_after_s:.0f} s" if retry_after_s and retry_after_s >= 1 else "in a minute"
-    elsewhere = "or choose another model with `!model`"
+    elsewhere = f"or {who.instead}"
     sentence = {
         "key": f"{name} does not accept {who.prefix}_API_KEY. Put a valid key into .env, and start again.",
         "quota": f"{name} refuses because the account has no credit left. Add some there, {elsewhere}.",
@@ -78,8 +129,7 @@ def failure(who: Provider, reason: str, words: str = "", retry_after_s: float | 
         "refused": f"{name} refused this request ({words}). Ask in other words, {elsewhere}.",
         "too_long": f"{name} cannot take a conversation this long with {who.model}. Ask a shorter question, write "
         "`!clear`, or lower LLM_CONTEXT.",
-        "model": f"{name} does not know the model {who.model} ({words}). Correct LLM_MODEL or {who.prefix}_MODEL, "
-        f"or {who.prefix}_BASE_URL.",
+        "model": f"{name} does not know the model {who.model} ({words}). Correct {who.models}, or {who.urls}.",
         "cut": f"The answer of {name[0].lower() + name[1:] if who.own else name} broke off in the middle. Ask again.",
     }.get(reason, f"{name} failed ({words or 'no reason given'}). Ask again, {elsewhere}.")
     return ProviderError(sentence, reason, retry_after_s=retry_after_s)
@@ -97,10 +147,10 @@ def _by_status(status: int, words: str) -> str:
 
 def _unreachable(who: Provider) -> str:
     if who.own:
-        return f"Nothing answers at {who.address}. Start the server there, or correct {who.prefix}_BASE_URL in .env."
+        return f"Nothing answers at {who.address}. Start the server there, or correct {who.urls} in .env."
     return (
         f"{who.name} cannot be reached at {who.address}. Check the network connection (a proxy goes into HTTPS_PROXY), "
-        "or choose a local model with `!model`."
+        f"or {who.instead}."
     )
 
 
