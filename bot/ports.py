@@ -65,17 +65,30 @@ class Stt(Engine, Protocol):
 
 class Llm(Engine, Protocol):
     def stream(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = ()
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer: bool = False
     ) -> AsyncGenerator[str | ToolCall | Notice | Usage, None]:
         """Text deltas, then calls of `tools`, with a Usage before the first and after the last. Pull-based: closing the
         iterator or cancelling its consumer stops a local generation within one token, and closes the stream to one
-        elsewhere. Raises StageError, ProviderError."""
+        elsewhere. With `answer` no call can come, though the prompt offers `tools` as before. Raises StageError,
+        ProviderError."""
 
     async def warm(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> None:
         """Evaluates `messages` as a prefix, so that the next question costs only its own tokens."""
 
     def count(self, text: str) -> int:
         """Tokens in `text`; for a model elsewhere an estimate that is rather too high."""
+
+
+class Toolbox(Protocol):
+    """What a model may call, and who does it."""
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The same each time, in the same order: they are a part of the prompt that is evaluated once."""
+
+    async def call(self, call: ToolCall) -> str:
+        """Its result, as text for the model. Only what has no `problem`. Raises SidetoneError, whose sentence the model
+        is told."""
 
 
 Talk = tuple[int, int]

@@ -205,7 +205,7 @@ class FakeLlm(FakeEngine):
         self.prompts: list[Sequence[Message]] = []
 
     async def stream(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = ()
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer: bool = False
     ) -> AsyncGenerator[str | Usage, None]:
         self.prompts.append(tuple(messages))
         for word in self._answer(messages).split(" "):

@@ -87,13 +87,13 @@ class AnthropicWire:
             await self._client.close()
 
     async def stream(
-        self, messages: Sequence[Message], tools: Sequence[Tool]
+        self, messages: Sequence[Message], tools: Sequence[Tool], answer: bool
     ) -> AsyncGenerator[str | ToolCall | Usage, None]:
         now = asyncio.get_running_loop().time
         started, first_s = now(), 0.0
         state = _State()
         with self._translated():
-            async with await self._client.messages.create(**self._request(messages, tools)) as events:
+            async with await self._client.messages.create(**self._request(messages, tools, answer)) as events:
                 async for event in events:
                     text = _take(event, state)
                     if text and not first_s:
@@ -112,7 +112,7 @@ class AnthropicWire:
             yield read_call(call_id, name, state.arguments.get(index, ""), tools)
         yield state.usage(first_s, STOPS.get(state.stop, "end"))
 
-    def _request(self, messages: Sequence[Message], tools: Sequence[Tool]) -> dict[str, Any]:
+    def _request(self, messages: Sequence[Message], tools: Sequence[Tool], answer: bool) -> dict[str, Any]:
         turns = _turns(messages)
         if turns:
             turns[-1]["content"][-1].update(CACHE)
@@ -129,6 +129,8 @@ class AnthropicWire:
             request["tools"] = [
                 {"name": t.name, "description": t.description, "input_schema": dict(t.parameters)} for t in tools
             ]
+            if answer:
+                request["tool_choice"] = {"type": "none"}
         return request
 
     @contextmanager

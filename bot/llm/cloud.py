@@ -34,7 +34,7 @@ class Wire(Protocol):
         """Imports the SDK, which takes a second or two. Raises MissingPackage."""
 
     def stream(
-        self, messages: Sequence[Message], tools: Sequence[Tool]
+        self, messages: Sequence[Message], tools: Sequence[Tool], answer: bool
     ) -> AsyncGenerator[str | ToolCall | Usage, None]:
         """One try. Raises ProviderError."""
 
@@ -60,12 +60,12 @@ class CloudLlm:
         return EngineInfo("llm", who.model, who.model, 0, urlsplit(who.address).netloc, took, 0)
 
     async def stream(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = ()
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer: bool = False
     ) -> AsyncGenerator[str | ToolCall | Notice | Usage, None]:
         for number, wait_s in enumerate((*self._waits_s, None), 2):
             begun = False
             try:
-                async with aclosing(self._wire.stream(messages, tools)) as items:
+                async with aclosing(self._wire.stream(messages, tools, answer)) as items:
                     async for item in items:
                         begun = begun or not isinstance(item, Usage)
                         yield item
@@ -77,7 +77,7 @@ class CloudLlm:
                 pause_s = max(wait_s, error.retry_after_s or 0.0)
                 if pause_s > PATIENCE_S:
                     raise
-                log.warning("try %d failed: %s", number - 1, error)
+                log.info("try %d failed: %s", number - 1, error)
                 again = f"(trying again in {pause_s:.0f} s: try {number} of {len(self._waits_s) + 1})"
                 notice = Notice(f"{str(error).partition('. ')[0]} {again}")
             yield notice

@@ -17,14 +17,23 @@ Clock = Callable[[], float]
 
 STOPS = ("<|im_start|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>")
 """Small models sometimes write the names of control tokens as plain text."""
+WORD_FIRST = "root ::= [A-Za-z0-9] [^\\x00]*"
 CALL_TOKENS = 200
 """A call may be so long, however short an answer must be."""
 
 
 class Generation:
     def __init__(
-        self, gguf: Gguf, prompt: list[int], limit: int, job: Job, clock: Clock, tools: Sequence[Tool] = ()
+        self,
+        gguf: Gguf,
+        prompt: list[int],
+        limit: int,
+        job: Job,
+        clock: Clock,
+        tools: Sequence[Tool] = (),
+        answer: bool = False,
     ) -> None:
+        """`answer`: begins with a word, and so is no call, though the prompt offers tools."""
         self.stop = ""
         """Set when it is over: the reason, in the words of `Usage.stop`."""
         self.call: ToolCall | None = None
@@ -38,7 +47,8 @@ class Generation:
         self._text = ""
         self._shown = 0
         """Characters of `_text` that have been given out."""
-        self._stream = TextStream(STOPS)
+        self._answer = answer
+        self._stream = TextStream((*STOPS, OPEN) if answer else STOPS)
         self._tokens: list[int] = []
         self._pieces: list[bytes] = []
         """What each token is written as."""
@@ -56,6 +66,8 @@ class Generation:
                 self.stop = "cancelled"
                 return ""
             token = self._pending = self._gguf.sample()
+            if self._answer and not self._tokens:
+                self._gguf.sampler.restart()
             self._tokens.append(token)
             over = self._gguf.vocabulary.ends(token)
             self._pieces.append(b"" if over else self._gguf.vocabulary.piece(token))
@@ -128,6 +140,8 @@ class Generation:
         started = self._clock()
         self._gguf.sampler.restart()
         evaluated = self._gguf.evaluate(self._prompt, self._job)
+        if self._answer:
+            self._gguf.sampler.bind(WORD_FIRST)
         self._evaluated = evaluated or 0
         self._prompt_seconds = self._clock() - started
         return evaluated is not None

@@ -57,28 +57,28 @@ class LocalLlm:
         )
 
     async def stream(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = ()
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer: bool = False
     ) -> AsyncGenerator[str | ToolCall | Usage, None]:
         job = self._take_over()
         clock = asyncio.get_running_loop().time
-        answer: Generation | None = None
+        generation: Generation | None = None
         told = False
         try:
             while not self._closed and not job.cancelled:
-                if answer is None:
-                    answer = await self._worker.run(self._begin, tuple(messages), job, clock, tuple(tools))
-                text = await self._worker.run(answer.step)
+                if generation is None:
+                    generation = await self._worker.run(self._begin, tuple(messages), job, clock, tuple(tools), answer)
+                text = await self._worker.run(generation.step)
                 if text:
                     if not told:
                         told = True
-                        yield answer.usage("")
+                        yield generation.usage("")
                     yield text
-                if answer.stop:
-                    if answer.call:
-                        yield answer.call
-                    yield answer.usage(answer.stop)
+                if generation.stop:
+                    if generation.call:
+                        yield generation.call
+                    yield generation.usage(generation.stop)
                     return
-            yield answer.usage("cancelled") if answer else Usage(0, 0, 0, 0.0, "cancelled")
+            yield generation.usage("cancelled") if generation else Usage(0, 0, 0, 0.0, "cancelled")
         finally:
             job.cancelled = True
 
@@ -128,7 +128,14 @@ class LocalLlm:
             self._gguf.close()
             raise
 
-    def _begin(self, messages: tuple[Message, ...], job: Job, clock: Clock, tools: tuple[Tool, ...] = ()) -> Generation:
+    def _begin(
+        self,
+        messages: tuple[Message, ...],
+        job: Job,
+        clock: Clock,
+        tools: tuple[Tool, ...] = (),
+        answer: bool = False,
+    ) -> Generation:
         prompt = self._gguf.vocabulary.tokens(self._template.prompt(_readable(messages, tools)))
         if len(prompt) >= self._gguf.size:
             raise StageError(
@@ -136,7 +143,7 @@ class LocalLlm:
                 "Ask a shorter question, or raise LLM_CONTEXT."
             )
         longest = min(self._max_tokens, self._gguf.size - len(prompt))
-        return Generation(self._gguf, prompt, longest, job, clock, tools)
+        return Generation(self._gguf, prompt, longest, job, clock, () if answer else tools, bool(tools) and answer)
 
     def _warm(self, messages: Sequence[Message], job: Job) -> None:
         one, other = (self._gguf.vocabulary.tokens(prompt) for prompt in self._template.continuations(messages))

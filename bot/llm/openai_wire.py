@@ -51,14 +51,14 @@ class OpenAiWire:
             await self._client.close()
 
     async def stream(
-        self, messages: Sequence[Message], tools: Sequence[Tool]
+        self, messages: Sequence[Message], tools: Sequence[Tool], answer: bool
     ) -> AsyncGenerator[str | ToolCall | Usage, None]:
         now = asyncio.get_running_loop().time
         started, first_s = now(), 0.0
         calls: dict[int, _Call] = {}
         stop, spent = "", Usage(0, 0, 0, 0.0, "")
         with translated(self._sdk, self._who):
-            async with await self._client.chat.completions.create(**self._request(messages, tools)) as chunks:
+            async with await self._client.chat.completions.create(**self._request(messages, tools, answer)) as chunks:
                 async for chunk in chunks:
                     spent = _usage(chunk.usage) if chunk.usage else spent
                     for choice in chunk.choices[:1]:
@@ -82,7 +82,7 @@ class OpenAiWire:
         end = "tools" if calls else STOPS.get(stop, "end")
         yield Usage(spent.prompt_tokens, spent.evaluated_tokens, spent.completion_tokens, first_s, end)
 
-    def _request(self, messages: Sequence[Message], tools: Sequence[Tool]) -> dict[str, Any]:
+    def _request(self, messages: Sequence[Message], tools: Sequence[Tool], answer: bool) -> dict[str, Any]:
         request: dict[str, Any] = {
             "model": self._who.model,
             "messages": [_message(message) for message in messages],
@@ -101,6 +101,8 @@ class OpenAiWire:
                 }
                 for t in tools
             ]
+            if answer:
+                request["tool_choice"] = "none"
         return request
 
 

@@ -103,9 +103,9 @@ class ChosenLlm:
         return await self._chosen().load()
 
     async def stream(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = ()
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer: bool = False
     ) -> AsyncGenerator[str | ToolCall | Notice | Usage, None]:
-        async with aclosing(self._chosen().stream(messages, tools)) as items:
+        async with aclosing(self._chosen().stream(messages, tools, answer=answer)) as items:
             async for item in items:
                 yield item
 

@@ -116,7 +116,8 @@ def test_native_tool_calls(name: str, pieces: Sequence[str], arguments: dict[str
             assert bool(call.problem) == bool(problem)
             assert last.stop == "tools"
             talk = [*HELLO, Message("assistant", "Let me look.", (call,)), Message("tool", "x = 1", call_id="c7")]
-            assert "Done." in await everything(llm, talk, [READ])
+            items = [item async for item in llm.stream(talk, [READ], answer=True)]
+            assert "Done." in items
             check_second_request(name, endpoint.requests[1].body, arguments)
 
     asyncio.run(scene())
@@ -124,6 +125,7 @@ def test_native_tool_calls(name: str, pieces: Sequence[str], arguments: dict[str
 
 def check_second_request(name: str, body: Any, arguments: dict[str, Any]) -> None:
     said, result = body["messages"][-2:]
+    assert body["tool_choice"] == ("none" if name == "openai" else {"type": "none"})
     if name == "openai":
         assert body["tools"][0]["function"]["name"] == "read_file"
         assert said["tool_calls"][0]["id"] == result["tool_call_id"] == "c7"
