@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
     ask = commands.add_parser("ask", help="ask one question in text")
     ask.add_argument("question", metavar="QUESTION")
+    ask.add_argument("--model", metavar="NAME", default="", help="instead of LLM_MODEL; openai:NAME, anthropic:NAME")
 
     commands.add_parser("doctor", help="check this machine and say how to mend what does not work")
 
@@ -96,7 +97,7 @@ async def dispatch(options: argparse.Namespace, settings: config.Settings) -> in
         case "ask":
             from bot.app import ask
 
-            return await ask(settings, options.question)
+            return await ask(settings, options.question, options.model)
         case "doctor":
             from bot.doctor import doctor
 

@@ -74,7 +74,8 @@ class SpokenConversation:
         self._muted = False
         self._live: _Live | None = None
         self.voices = voices
-        self.voice = settings.voice.voice
+        away = settings.voice.tts_provider == "openai"
+        self.voice = settings.voice.tts_cloud_voice if away else settings.voice.voice
 
     def choose_voice(self, name: str) -> None:
         self._engines.tts.set_voice(name)

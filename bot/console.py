@@ -21,6 +21,7 @@ from bot.events import (
     SpeechStarted,
     Transcribed,
     TurnMetrics,
+    Waiting,
 )
 
 METER_STEPS = 20
@@ -96,8 +97,8 @@ class TalkConsole:
             case Interrupted(heard=heard):
                 said = f"(you cut in; heard up to: {heard!r})" if heard else "(you spoke on; answering anew)"
                 self._line(said, "yellow")
-            case Failed(message=message):
-                self._line(message, "red")
+            case Waiting(message=message) | Failed(message=message):
+                self._line(message, "red" if isinstance(event, Failed) else "yellow")
             case TurnMetrics(spans=spans) if "total_ms" in spans:
                 self._line(f"(first sound {spans['total_ms'] / 1000:.2f} s after your last word)", "dim")
 

@@ -14,8 +14,11 @@ from bot.events import (
     InputDevice,
     Int16,
     Message,
+    Notice,
     Sentence,
     SpeechClip,
+    Tool,
+    ToolCall,
     Transcript,
     Usage,
 )
@@ -30,10 +33,11 @@ class Microphone(Protocol):
 
 
 class Engine(Protocol):
-    """A model in memory."""
+    """A model in memory, or the way to one elsewhere."""
 
     async def load(self) -> EngineInfo:
-        """Loads and warms up with one real inference. Raises ModelMissing, ModelBroken, OutOfMemory, MissingPackage."""
+        """Loads and warms up with one real inference; one elsewhere is not asked before the first question. Raises
+        ConfigError, ModelMissing, ModelBroken, OutOfMemory, MissingPackage."""
 
     async def close(self) -> None: ...
 
@@ -62,15 +66,55 @@ class Stt(Engine, Protocol):
 
 
 class Llm(Engine, Protocol):
-    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage, None]:
-        """Text deltas, with a Usage before the first and after the last. Pull-based: nothing is computed that is not
-        asked for, so closing the iterator or cancelling its consumer stops the generation within one token."""
+    def stream(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer: bool = False
+    ) -> AsyncGenerator[str | ToolCall | Notice | Usage, None]:
+        """Text deltas, then calls of `tools`, with a Usage before the first and after the last. Pull-based: closing the
+        iterator or cancelling its consumer stops a local generation within one token, and closes the stream to one
+        elsewhere. With `answer` no call can come, though the prompt offers `tools` as before. Raises StageError,
+        ProviderError."""
 
-    async def warm(self, messages: Sequence[Message]) -> None:
+    async def warm(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> None:
         """Evaluates `messages` as a prefix, so that the next question costs only its own tokens."""
 
     def count(self, text: str) -> int:
-        """Tokens in `text`."""
+        """Tokens in `text`; for a model elsewhere an estimate that is rather too high."""
+
+
+class Toolbox(Protocol):
+    """What a model may call, and who does it."""
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The same each time, in the same order: they are a part of the prompt that is evaluated once."""
+
+    async def call(self, call: ToolCall) -> str:
+        """Its result, as text for the model. Only what has no `problem`. Raises SidetoneError, whose sentence the model
+        is told."""
+
+
+Talk = tuple[int, int]
+"""A conversation, written or spoken: Discord's ids of channel and user."""
+
+
+class Models(Protocol):
+    """The language models at hand, and the one that each conversation thinks with."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The one that conversations begin with first."""
+
+    def current(self, talk: Talk) -> str: ...
+
+    def ready(self, name: str) -> bool:
+        """Whether it needs no loading."""
+
+    def find(self, name: str) -> str:
+        """The one that is meant; the beginning of a name is enough. Raises ConfigError."""
+
+    async def choose(self, talk: Talk, name: str) -> None:
+        """Loads it where needed. Raises ConfigError, OutOfMemory and what loading raises; the choice is then as it
+        was."""
 
 
 class Splitter(Protocol):
@@ -171,7 +215,7 @@ class Microphones(Protocol):
 class Brain(Protocol):
     """One conversation: history, prompt, model."""
 
-    def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+    def reply(self, question: str) -> AsyncGenerator[str | Notice | Usage, None]:
         """Streams the answer; the question is in the history from now on. A question whose answer was never heard
         is completed or replaced by the one that follows it."""
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from weakref import WeakValueDictionary
 
-from bot.events import Usage
+from bot.events import Notice, Usage
 from bot.ports import Brain
 
 
@@ -49,7 +49,7 @@ class View:
     def __init__(self, shared: _Shared) -> None:
         self._shared = shared
 
-    async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+    async def reply(self, question: str) -> AsyncGenerator[str | Notice | Usage, None]:
         self._shared.begin(self)
         async with aclosing(self._shared.brain.reply(question)) as items:
             async for item in items:

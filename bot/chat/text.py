@@ -13,7 +13,7 @@ from typing import Protocol
 from bot.chat.marks import Mark, NoMark, State
 from bot.chat.rendering import Rendered, render
 from bot.errors import DiscordError, SidetoneError
-from bot.events import Usage
+from bot.events import Notice, Usage
 from bot.log import turn_named
 from bot.ports import Brain
 
@@ -123,7 +123,12 @@ class StreamedAnswer:
                     if isinstance(item, Usage):
                         if item.stop:
                             self._end(item)
+                    elif isinstance(item, Notice):
+                        self._note = item.text
+                        self._changed.set()
                     else:
+                        if not self._text:
+                            self._note = ""
                         self._text += item
                         self._changed.set()
         except SidetoneError as error:

@@ -21,6 +21,7 @@ from bot.events import (
     SpeechEnded,
     SpeechStarted,
     Transcribed,
+    Waiting,
 )
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ class Minutes:
                 self._answers.pop(turn, None)
                 if heard.strip():
                     yield answered(f"{heard.strip()} … *(you cut in)*")
+            case Waiting(message=message):
+                yield f"⏳ {message}"
             case Failed(turn=turn, message=message):
                 begun = self._answers.pop(turn, "").strip()
                 if begun:

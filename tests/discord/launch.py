@@ -17,7 +17,7 @@ from bot.chat.failed_runs import FailedRuns
 from bot.errors import SidetoneError, StageError
 from bot.events import Exchange, Usage
 from bot.llm.diagnosis import DiagnosisQuestion
-from bot.ports import Brain, ToolAgent
+from bot.ports import Brain, Talk, ToolAgent
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
 from tests.discord.script import LONG_ANSWER
@@ -82,7 +82,7 @@ class ScriptedBrain:
         return
 
 
-def make_brain(past: Sequence[Exchange]) -> Brain:
+def make_brain(past: Sequence[Exchange], talk: Talk) -> Brain:
     return ScriptedBrain(past)
 
 

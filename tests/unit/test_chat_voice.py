@@ -175,6 +175,7 @@ class FakeThread(FakeOutlet):
 class FakePlace:
     guild = 1
     mention = "#voice"
+    channels = frozenset({5, 6})
 
     def __init__(self) -> None:
         self.made = FakeLink()
