@@ -6,11 +6,13 @@ import re
 
 from bot.sentinel.block import Block, Draft, Grammar, RawFrame, Reading, number
 
+LONGEST = 2000
+"""Characters of a line in which a place is looked for."""
 _FATAL = re.compile(
     r"(?:PHP |<b>)?((?:Catchable |Recoverable )?[Ff]atal error|Parse error|Compile error)(?:</b>)?:\s+(.*)$"
 )
 _UNCAUGHT = re.compile(r"Uncaught (?:exception ')?([\w\\]+)(?:' with message '|: |$| in )?(.*)$")
-_WHERE = re.compile(r"(.*?) in (?:<b>)?(\S.*?)(?::(\d+)|(?:</b>)? on line (?:<b>)?(\d+)(?:</b>)?.*)$")
+_WHERE = re.compile(r"(.*) in (?:<b>)?(\S.*?)(?::(\d+)|(?:</b>)? on line (?:<b>)?(\d+)(?:</b>)?.*)$")
 _NEXT = re.compile(r"Next ([\w\\]+): (.*)$")
 """What was thrown while the one before it was handled."""
 _FRAME = re.compile(r"#\d+ (.+?)\((\d+)\): (.+)$")
@@ -46,7 +48,9 @@ class Fatal(Block):
         following = [f for f in (_NEXT.match(line) for line in self.lines) if f]
         if following:
             kind, said = following[-1][1], following[-1][2]
-        where = _WHERE.match(said) or next((f for f in (_WHERE.match(line) for line in self.lines[1:]) if f), None)
+        where = _WHERE.match(said[:LONGEST]) or next(
+            (f for f in (_WHERE.match(line[:LONGEST]) for line in self.lines[1:]) if f), None
+        )
         frames: list[RawFrame] = []
         if self.thrown:
             frames.append(RawFrame(self.thrown[1], number(self.thrown[2])))
@@ -102,7 +106,7 @@ def _open(line: str, _before: str) -> Block | None:
     if found := _FATAL.match(line):
         said = found[2]
         # "Fatal error: " is TypeScript's and Swift's word too: PHP says where, or that nobody caught it.
-        if line.startswith(("PHP ", "<b>")) or "Uncaught " in said or _WHERE.match(said):
+        if line.startswith(("PHP ", "<b>")) or "Uncaught " in said or _WHERE.match(said[:LONGEST]):
             return Fatal(line, found[1], said)
         return None
     if "[object] (" in line and (found := _LARAVEL.match(line)):
