@@ -39,9 +39,7 @@ class Refused(commands.CheckFailure):
 
 
 class SidetoneBot(bridge.Bot):
-    def __init__(
-        self, settings: DiscordSettings, desk: TextDesk, calls: VoiceDesk, model: str, marker: Marker
-    ) -> None:
+    def __init__(self, settings: DiscordSettings, desk: TextDesk, calls: VoiceDesk, model: str, marker: Marker) -> None:
         intents = discord.Intents.default()
         intents.message_content = True
         super().__init__(

@@ -117,11 +117,11 @@ class Valgrind(Block):
 
 
 def _linker(line: str) -> Block | None:
-    if found := _LINK.match(line):
+    if ("undefined " in line or "multiple " in line or "duplicate " in line) and (found := _LINK.match(line)):
         kind = re.match(r"(undefined reference|multiple definition|undefined symbol|duplicate symbol)", found[3])
         frames = (RawFrame(found[1], number(found[2])),) if found[1] and not found[1].endswith(".o") else ()
         return Single(line, Draft("c", kind[1] if kind else "", found[3], frames))
-    if found := _LIBRARY.match(line):
+    if "ld: " in line and (found := _LIBRARY.match(line)):
         return Single(line, Draft("c", "linker", found[1]))
     if found := _DRIVER.match(line):
         return Single(line, Draft("c", found[1], found[2], secondary="linker command failed" in line))
@@ -129,19 +129,19 @@ def _linker(line: str) -> Block | None:
 
 
 def _open(line: str, _before: str) -> Block | None:
-    if found := _SANITIZER.match(line):
+    if "Sanitizer: " in line and (found := _SANITIZER.match(line)):
         return Sanitizer(line, found)
-    if found := _UB.match(line):
+    if "runtime error: " in line and (found := _UB.match(line)):
         frame = RawFrame(found[1], number(found[2]), number(found[3]))
         return Single(line, Draft("c", "runtime error", found[4], (frame,)), lambda text: bool(_FRAME.match(text)))
     if line.startswith("terminate called"):
         return Terminated(line)
     if line.startswith("CMake Error"):
         return CMake(line)
-    if found := _ASSERT.match(line):
+    if "Assertion " in line and (found := _ASSERT.match(line)):
         frame = RawFrame(found[1], number(found[2]), function=found[3])
         return Single(line, Draft("c", "Assertion", found[4], (frame,)))
-    if _VALGRIND.match(line):
+    if line.startswith("==") and _VALGRIND.match(line):
         return Valgrind(line)
     if found := _GLIBC.match(line):
         return Single(line, Draft("c", "abort", found[1]))

@@ -121,11 +121,11 @@ def _make(line: str) -> Block | None:
 def _open(line: str, _before: str) -> Block | None:
     if "*** " in line and (block := _make(line)):
         return block
-    if _NPM.match(line):
+    if line.startswith("npm ") and _NPM.match(line):
         return Npm(line)
-    if _PIP.match(line):
+    if line.startswith(("ERROR: ", "error: ")) and _PIP.match(line):
         return Pip(line)
-    if found := _DOCKERFILE.match(line):
+    if "ockerfile" in line and (found := _DOCKERFILE.match(line)):
         return Dockerfile(line, found)
     for pattern, tool in ((_DOCKER, "docker"), (_YARN, "yarn"), (_NINJA, "ninja")):
         if found := pattern.match(line):

@@ -73,7 +73,7 @@ class Hunk:
                 self._new -= first in " +"
                 return True
             self._old = self._new = 0
-        if found := _HUNK.match(line):
+        if line.startswith("@@ ") and (found := _HUNK.match(line)):
             self._old, self._new = int(found[1] or 1), int(found[2] or 1)
             return True
         return False

@@ -19,70 +19,84 @@ MAX_LINE = 8192
 """Bytes of a line that count; the rest is passed over."""
 PIECE = 256 * 1024
 WORDS = (
-    "rror",
-    "ERR!",
-    "ERR_",
-    "ERROR",
-    "xception",
-    "Traceback",
-    "panic",
-    "FAIL",
-    "____",
-    "atal",
-    "FATAL",
-    "not found",
-    "o such file",
-    "ermission denied",
-    "egmentation",
-    "\\*\\*\\*",
-    "undefined ref",
-    "nbound",
-    "Sanitizer",
-    "@@ -",
-    "Killed",
-    "Aborted",
-    "core dumped",
-    "\\.go:[0-9]+:[0-9]+: ",
-    "ailure",
-    "ailed",
-    "\\.rb:[0-9]+:",
-    "\tat ",
-    "  at ",
-    "terminate called",
-    "Assertion",
-    'File "',
-    "DATA RACE",
-    "== +at 0x",
-    "● ",
+    r"rror(?:[:\[()<,/]|$| TS| [A-Z\[(]| while | code | response | near | at | in | - |  |s? found)",
+    r"(?:npm|  ) ?error ",
+    r"ERR!",
+    r"ERR_PNPM",
+    r"ERROR: ",
+    r"\[ERROR\] ",
+    r"ERROR \S+\.py",
+    r"xception(?:[:.()'\[]|$| in thread| \[| ')",
+    r"Throwable",
+    r"Traceback \(",
+    r"panic(?:ked|:| serving)",
+    r"FAIL(?:: | |ED \S|URES =)",
+    r"____",
+    r"atal(?: error|: )",
+    r"FATAL ",
+    r"not found(?:$|:)",
+    r"o such file",
+    r"ermission denied",
+    r"egmentation fault",
+    r"\*\*\* ",
+    r"undefined (?:ref|sym)",
+    r"unbound variable",
+    r"Sanitizer: ",
+    r"runtime error",
+    r"^@@ -",
+    r"Killed",
+    r"Aborted",
+    r"\.go:[0-9]+:[0-9]+: ",
+    r"ailure[:/]",
+    r"  Failed ",
+    r"Failed (?:asserting|building)",
+    r"failed to (?:solve|compute|read docker|build)",
+    r"\.rb:[0-9]+:",
+    r"\tat ",
+    r"  at ",
+    r"terminate called",
+    r"Assertion ",
+    r'File "',
+    r"DATA RACE",
+    r"== +at 0x",
+    r"● ",
     "\u276f ",
-    "not recognized",
-    "multiple definition",
-    "cannot find",
-    "RUN  ",
-    "missing separator",
-    "No rule",
-    "ockerfile",
-    "ocker (?:daemon|command)",
-    "Floating point",
-    "Exec format",
-    "arithmetic",
-    "\\[object\\] \\(",
-    "not ok ",
-    "(?m:^e: )",
-    "free\\(\\)",
-    "malloc",
-    "double free",
-    "orrupted ",
-    "parameter not set",
-    "cannot open",
-    "ubstitution",
-    "No space left",
-    "division by",
-    "ambiguous redirect",
-    "a directory",
-    "annot connect",
-    "prepare context",
-    "ninja: ",
+    r"╭─",
+    r"not recognized",
+    r"multiple definition",
+    r"duplicate symbol",
+    r"ld: ",
+    r"=== RUN ",
+    r"missing separator",
+    r"No rule",
+    r"ockerfile",
+    r"ocker (?:daemon|command)",
+    r"Floating point",
+    r"Exec format",
+    r"arithmetic",
+    r"\[object\] \(",
+    r"parameter not set",
+    r"cannot open",
+    r"[Bb]ad substitution",
+    r"No space left",
+    r"division by",
+    r"ambiguous redirect",
+    r"a directory",
+    r"prepare context",
+    r"ninja: ",
+    r"free\(\)",
+    r"malloc\w*\(\): ",
+    r"double free",
+    r"corrupted (?:size|double|top|uns)",
+    r"not ok ",
+    r"^e: ",
+    r"^go: ",
+    r"^package ",
+    r"\(SyntaxError\)",
+    r"Rejection",
+    r"Bus error",
+    r"Illegal ",
+    r"detected \*\*\*",
 )
 """What an error has somewhere. A word that all logs are full of would cost the speed."""
 _HEADING = rb"(?m:(?:\.[cm]?[jt]sx?|\.vue|\.svelte|node:[\w/]+|\[eval\]|evalmachine.*)(?::\d+)?\r?$)"
@@ -96,14 +110,15 @@ class Prefilter:
         """`more`: patterns of the user's that no word of ours is in."""
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
-        source = "|".join(f"(?:{word})" for word in (*WORDS, *more))
+        source = "(?m)" + "|".join(f"(?:{word})" for word in (*WORDS, *more))
         self._search = re2.compile(source.encode(), options).search
         self._heading = re2.compile(_HEADING, options).search
 
     def next(self, data: bytes, start: int) -> int:
         """Where the next line worth reading has its hit, or -1."""
         found = self._search(data, start)
-        return -1 if found is None else found.start()
+        # A user's pattern may fit the empty end.
+        return -1 if found is None or found.start() >= len(data) else found.start()
 
     def heading(self, data: bytes, start: int, end: int) -> int:
         found = self._heading(data, start, end)
@@ -171,10 +186,12 @@ class Stream:
             start = data.rfind(b"\n", 0, hit) + 1
             end = data.index(b"\n", hit)
             if hit - start < MAX_LINE:
-                first = self._heading(data, _back(data, start, position, CONTEXT), start)
-                first = min(first, _back(data, start, position, BEFORE))
-                for line_start, line_end in _ends(data, first, end):
-                    yield _text(data, line_start, line_end)
+                if start > position:
+                    first = self._heading(data, _back(data, start, position, CONTEXT), start)
+                    first = min(first, _back(data, start, position, BEFORE))
+                    for line_start, line_end in _ends(data, first, start - 1):
+                        yield _text(data, line_start, line_end)
+                yield _text(data, start, end)
                 position = end + 1
             searched = end + 1
         self._behind = data[_back(data, len(data), position, CONTEXT) :]
