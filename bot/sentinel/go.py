@@ -9,7 +9,7 @@ from bot.sentinel.block import Block, Draft, Grammar, RawFrame, Reading, Single,
 _PANIC = re.compile(r"(?:.*\bhttp: panic serving [^ ]+: |\s*panic: )(.*)$")
 _FATAL = re.compile(r"fatal error: (?!error)(.*)$")
 _CALL = re.compile(r"(?:created by )?([\w./*()\[\]·~-]+?)(?:\(.*\)|(?: in goroutine \d+)?)$")
-_PLACE = re.compile(r"\s+((?:[A-Za-z]:)?[^\s:]+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$")
+_PLACE = re.compile(r"\s+((?:[A-Za-z]:)?[^\s:]+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+.*)?$")
 _FAIL = re.compile(r"\s*--- FAIL: (\S+) \(")
 _LOG = re.compile(r"\s+([^\s:]+\.go):(\d+): ?(.*)$")
 _TRACE = re.compile(r"\s+Error Trace:\s+(\S+?):(\d+)")

@@ -129,9 +129,13 @@ class Source:
     def _told(self, drafts: Sequence[Draft]) -> list[Draft]:
         told = []
         for draft in drafts:
-            if not draft.secondary or self._since_error >= REMEMBERED_LINES:
+            if not draft.secondary:
                 self._since_error = 0
                 told.append(draft)
+            elif self._since_error >= REMEMBERED_LINES:
+                told.append(draft)
+                # A summary names each failed test; a build that fails goes up through its callers.
+                self._since_error = REMEMBERED_LINES if draft.language == "python" else 0
         return told
 
 

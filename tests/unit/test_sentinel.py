@@ -151,6 +151,13 @@ def test_what_only_says_that_something_failed_is_no_second_error() -> None:
     assert (alone.language, alone.type, alone.top and alone.top.line) == ("make", "Error 1", 2)
 
 
+def test_a_summary_without_details_names_each_failed_test() -> None:
+    sentinel = Sentinel(lambda: 0.0)
+    text = b"FAILED test_a.py::test_x - assert 1 == 2\nFAILED test_b.py::test_y - KeyError: 'k'\n"
+    found = (*sentinel.feed("x", text), *sentinel.flush("x"))
+    assert [(f.type, f.top and f.top.path) for f in found] == [("", "test_a.py"), ("KeyError", "test_b.py")]
+
+
 def test_the_text_is_what_was_read_without_colours_and_not_too_long() -> None:
     found = one(b"before\n\x1b[31mmain.c:3:5: error: x\x1b[0m\n    3 | int\n      |  ^\nafter\n")
     assert found.text == "main.c:3:5: error: x\n    3 | int\n      |  ^"

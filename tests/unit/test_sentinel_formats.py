@@ -166,6 +166,15 @@ FORMATS = {
         ),
         ("go", "panic", "/srv/app/main.go", 15),
     ),
+    "go stack overflow": (
+        (
+            "runtime: goroutine stack exceeds 1000000000-byte limit\nfatal error: stack overflow\n\nruntime stack:\n"
+            "runtime.throw({0x46581a?, 0x4bc880?})\n"
+            "\t/usr/lib/go-1.19/src/runtime/panic.go:1047 +0x5d fp=0x7ff sp=0x7fe pc=0x42d93d\n\n"
+            "goroutine 1 [running]:\nmain.f(0x15?)\n\t/srv/app/s.go:2 +0x33 fp=0xc02 sp=0xc01 pc=0x457c93\n"
+        ),
+        ("go", "fatal error", "/srv/app/s.go", 2),
+    ),
     "testify": (
         (
             "--- FAIL: TestTotal (0.00s)\n    cart_test.go:12: \n        \tError Trace:\t/srv/app/cart_test.go:12\n"
