@@ -253,8 +253,8 @@ class Watching(Protocol):
 
     async def watches(self, user: str) -> tuple[Watched, ...]: ...
 
-    async def changes(self, user: str, cursor: str) -> Changes:
-        """What happened after `cursor`; empty for all that is kept. Does not wait."""
+    async def changes(self, user: str, cursor: str, *, wait_s: float = 0.0) -> Changes:
+        """What happened after `cursor`; empty for all that is kept. Waits up to `wait_s` for something."""
 
 
 class Commands(Protocol):
@@ -275,6 +275,32 @@ class Commands(Protocol):
 
 class ToolAgent(Files, Watching, Commands, Protocol):
     """All that the tool agent does for the bot."""
+
+
+class Detector(Protocol):
+    """Finds errors in what watched logs, jobs and people say. Reads in the loop; a feed is best at most some 100 KB."""
+
+    def feed(self, source: str, data: bytes) -> tuple[Finding, ...]:
+        """More of what `source` ("job 12", a log's path) says, cut anywhere. Returns what is found in it, known errors
+        with their count."""
+
+    def flush(self, source: str) -> tuple[Finding, ...]:
+        """Nothing follows: a job has ended, a text was pasted."""
+
+    def flush_quiet(self) -> tuple[Finding, ...]:
+        """To be called every second or so: flushes what said nothing for two seconds."""
+
+    def forget(self, source: str) -> None:
+        """What is open of it is dropped; its findings stay."""
+
+    def latest(self) -> Finding | None:
+        """The error that was seen last."""
+
+    def recent(self, count: int) -> tuple[Finding, ...]:
+        """The last seen first."""
+
+    def listen(self, listener: Callable[[Finding], None]) -> None:
+        """`listener` is told of each new error once, while it is fed; it must not raise."""
 
 
 class EventSink(Protocol):

@@ -45,8 +45,8 @@ class AgentHands:
     async def watches(self, user: str) -> tuple[Watched, ...]:
         return tuple(map(_watched, (await self._client.call(user, protocol.Watches())).watches))
 
-    async def changes(self, user: str, cursor: str) -> Changes:
-        found = await self._client.call(user, protocol.Changes(cursor))
+    async def changes(self, user: str, cursor: str, *, wait_s: float = 0.0) -> Changes:
+        found = await self._client.call(user, protocol.Changes(cursor, wait_s), wait_s + 10)
         changes = tuple(Change(c.time, c.path, c.kind, c.moved_from, c.lines, c.note) for c in found.changes)
         return Changes(found.cursor, changes, found.lost)
 
@@ -84,6 +84,7 @@ def _job(status: protocol.JobStatus) -> Job:
         status.command,
         status.cwd,
         status.state,
+        status.started,
         status.duration_s,
         status.exit_code,
         status.signal,
