@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
@@ -30,7 +31,9 @@ from bot.errors import AudioDeviceError, ConfigError, MissingPackage, ModelDamag
 from bot.events import Exchange, Notice, Usage
 from bot.gate import ModelGate, UrgentBrain
 from bot.llm.shelf import ModelShelf
+from bot.lookout import Explained, Lookout
 from bot.ports import Brain, Talk, ToolAgent
+from bot.sentinel.sentinel import Sentinel
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
 
@@ -99,7 +102,12 @@ async def run(settings: Settings, debug_audio: Path | None = None) -> int:
             conversation = SpokenConversation(settings, voice, urgent, names, microphones, sound=sound)
         spoken = Spoken(conversation, instead, gate, microphones)
         brain, model = partial(make_written_brain, settings, shelf), engines.infos[0].name
-        tools = Tools(agent, debugging=Debugging(make_diagnosis(settings, llm), [FailedRuns(agent)] if agent else []))
+        read_once = partial(Sentinel, time.time)
+        watch = Lookout(agent, Sentinel(time.time), FailedRuns(agent), read_once) if agent else None
+        if watch:
+            await closing.enter_async_context(watch.watching())
+        diagnosis = Explained(make_diagnosis(settings, llm), read_once)
+        tools = Tools(agent, debugging=Debugging(diagnosis, [watch] if watch else []))
         await run_discord(settings, brain, say, model=model, spoken=spoken, tools=tools, models=shelf)
     return 0
 
