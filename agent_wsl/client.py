@@ -33,9 +33,16 @@ DEADLINE_S = 40.0
 
 
 def connect(
-    host: str, port: int, api_key: str, tls_folder: Path | None = None, timeout_s: float = HANDSHAKE_S
+    host: str,
+    port: int,
+    api_key: str,
+    tls_folder: Path | None = None,
+    timeout_s: float = HANDSHAKE_S,
+    *,
+    certified: str | None = None,
 ) -> AgentConnection:
-    """Raises Unreachable (nobody there, no agent, wrong key, too busy) and Refusal(VERSION_MISMATCH)."""
+    """`certified`: the name that the agent's certificate must have, where that is not `host`. Raises Unreachable
+    (nobody there, no agent, wrong key, too busy) and Refusal(VERSION_MISMATCH)."""
     where = f"{host} port {port}"
     try:
         sock = socket.create_connection((host, port), min(timeout_s, CONNECT_S))
@@ -46,7 +53,7 @@ def connect(
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls_folder:
-            sock = tls.client_side(tls_folder).wrap_socket(sock, server_hostname=host)
+            sock = tls.client_side(tls_folder).wrap_socket(sock, server_hostname=certified or host)
         handshake.respond(sock, handshake.derive(api_key))
     except (handshake.WrongKey, ssl.SSLCertVerificationError) as error:
         sock.close()

@@ -1,4 +1,4 @@
-"""Arguments and exit codes: `python -m bot [run|talk|ask|doctor|models]`."""
+"""Arguments and exit codes: `python -m bot [run|talk|ask|doctor|data|models]`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SAME_PRESS_S = 0.3
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m bot", description="Sidetone: a developer assistant you talk to.")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("run", help="start the Discord bot (default)")
+    run = commands.add_parser("run", help="start the Discord bot (default)")
 
     talk = commands.add_parser("talk", help="hold a conversation through microphone and loudspeaker, or on a WAV")
     talk.add_argument("--wav", metavar="FILE", type=Path, help="hear this WAV instead of the microphone")
@@ -39,10 +39,18 @@ def parser() -> argparse.ArgumentParser:
     talk.add_argument("--fast", action="store_true", help="with --wav: as fast as it can instead of at real time")
     talk.add_argument("--turns", metavar="N", type=positive, help="end after N questions")
 
+    for command in (run, talk):
+        what = "keep the sound of each stage of one conversation in this folder, to find out what went wrong"
+        command.add_argument("--debug-audio", metavar="DIR", type=Path, help=what)
+
     ask = commands.add_parser("ask", help="ask one question in text")
     ask.add_argument("question", metavar="QUESTION")
+    ask.add_argument("--model", metavar="NAME", default="", help="instead of LLM_MODEL; openai:NAME, anthropic:NAME")
 
     commands.add_parser("doctor", help="check this machine and say how to mend what does not work")
+
+    data = commands.add_parser("data", help="show what is kept on this machine, where and how large")
+    data.add_argument("--erase", action="store_true", help="remove it, once you have typed a confirmation")
 
     models = commands.add_parser("models", help="list, fetch or verify the model files")
     models.add_argument("action", nargs="?", choices=("list", "fetch", "verify"), default="list")
@@ -82,16 +90,25 @@ async def dispatch(options: argparse.Namespace, settings: config.Settings) -> in
         case "talk":
             from bot.talk import TalkOptions, talk
 
-            chosen = TalkOptions(options.wav, options.out, options.events, options.fast, options.turns)
+            chosen = TalkOptions(
+                options.wav, options.out, options.events, options.fast, options.turns, options.debug_audio
+            )
             return await talk(settings, chosen)
         case "ask":
             from bot.app import ask
 
-            return await ask(settings, options.question)
+            return await ask(settings, options.question, options.model)
         case "doctor":
             from bot.doctor import doctor
 
             return await doctor(settings)
+        case "data":
+            from bot import data
+            from bot.models.manifest import shipped
+            from bot.models.store import WORK
+
+            files = [file.path for model in shipped().models for file in model.files]
+            return data.run(settings, [settings.models.folder / each for each in [*files, WORK]], erase=options.erase)
         case "models":
             from bot.models import command
 
@@ -99,7 +116,13 @@ async def dispatch(options: argparse.Namespace, settings: config.Settings) -> in
         case _:
             from bot.app import run
 
-            return await run(settings)
+            return await run(settings, getattr(options, "debug_audio", None))
+
+
+def log_file(command: str | None, settings: config.Settings) -> Path | None:
+    """Of the two commands that go on for long; one each, for a file can be rotated by one program only."""
+    name = {None: "bot", "run": "bot", "talk": "talk"}.get(command)
+    return settings.data / f"{name}.jsonl" if name else None
 
 
 def first(error: BaseException) -> BaseException:
@@ -145,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
         take_signals()
         config.prepare_libraries()
         settings = config.load()
-        log.start(settings.log_level, secrets=settings.secrets)
+        log.start(settings.log_level, secrets=settings.secrets, file=log_file(options.command, settings))
         return asyncio.run(dispatch(options, settings))
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -95,6 +95,7 @@ class Job:
     cwd: str
     state: str
     """"queued", "running" or "done"."""
+    started: float
     duration_s: float
     exit_code: int | None
     signal: str

@@ -13,12 +13,14 @@ from bot.events import (
     Failed,
     FirstAudio,
     Interrupted,
+    Notice,
     ReplyDelta,
     ReplyDone,
     Sentence,
     SentenceReady,
     TurnMetrics,
     Usage,
+    Waiting,
 )
 from bot.heard import Played, heard_text
 from bot.ports import Brain, EventSink, Speaker, Splitter, Tts
@@ -117,6 +119,9 @@ class Answer:
             async for item in items:
                 if isinstance(item, Usage):
                     self._clock.prompt_s = item.prompt_seconds
+                    continue
+                if isinstance(item, Notice):
+                    self._emit(Waiting(self.turn, item.text))
                     continue
                 if self._clock.first_token is None:
                     self._clock.first_token = now()

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bot.answer import Mouth
+from bot.audio.choice import MicrophoneChoice
 from bot.audio.speaker import PlaybackSpeaker
 from bot.audio.system import SoundSystem
 from bot.config import Settings
+from bot.debug_audio import DebugAudio, recorded
 from bot.engines import Voice
 from bot.errors import SidetoneError, UnavailableFeature
-from bot.events import Event, Failed, Frame, SpeechStarted
+from bot.events import Event, Failed, FirstAudio, Frame, SpeechStarted
 from bot.ports import Brain, EventSink, Microphone, SoundOutput
 from bot.session import Ears, Session
 from bot.talk import make_listener, make_splitter, open_microphone
@@ -53,15 +55,27 @@ class SpokenConversation:
     """Implements ports.Conversation with engines that are loaded already."""
 
     def __init__(
-        self, settings: Settings, voice: Voice, make_brain: Callable[[], Brain], voices: Sequence[str]
+        self,
+        settings: Settings,
+        voice: Voice,
+        urgent: Callable[[Brain], Brain],
+        voices: Sequence[str],
+        microphones: MicrophoneChoice,
+        *,
+        sound: DebugAudio | None = None,
     ) -> None:
+        """`urgent` lets a brain's answers go before those that are only written. `sound` records the first
+        conversation."""
         self._settings = settings
         self._engines = voice
-        self._make_brain = make_brain
+        self._urgent = urgent
+        self._microphones = microphones
+        self._sound = sound
         self._muted = False
         self._live: _Live | None = None
         self.voices = voices
-        self.voice = settings.voice.voice
+        away = settings.voice.tts_provider == "openai"
+        self.voice = settings.voice.tts_cloud_voice if away else settings.voice.voice
 
     def choose_voice(self, name: str) -> None:
         self._engines.tts.set_voice(name)
@@ -70,26 +84,31 @@ class SpokenConversation:
     def mute(self, on: bool) -> None:
         self._muted = on
 
-    async def hold(self, output: SoundOutput, emit: EventSink) -> None:
+    async def hold(self, output: SoundOutput, brain: Brain, emit: EventSink) -> None:
         def notify(error: SidetoneError) -> None:
             emit(Failed(0, error.code, str(error)))
 
         def heard(event: Event) -> None:
             if isinstance(event, SpeechStarted) and self._live and self._live.saying:
                 self._live.saying.cancel()
+            if isinstance(event, SpeechStarted | FirstAudio):
+                log.debug("%s of turn %d at %.3f s", event.name, event.turn, asyncio.get_running_loop().time())
             emit(event)
 
         settings, engines = self._settings.audio, self._engines
         async with AsyncExitStack() as stack:
             system = SoundSystem(settings.backend)
             stack.push_async_callback(system.close)
-            microphone = GatedMicrophone(await open_microphone(system, settings.microphone, notify), self._deaf)
+            chosen = await self._microphones.open(system, lambda wanted: open_microphone(system, wanted, notify))
+            stack.callback(self._microphones.release)
+            microphone = GatedMicrophone(chosen, self._deaf)
             stack.push_async_callback(microphone.close)
             speaker = await stack.enter_async_context(PlaybackSpeaker(output, notify))
             engines.vad.reset()
             ears = Ears(microphone, engines.vad, make_listener(self._settings), engines.stt)
-            brain = self._make_brain()
+            brain = self._urgent(brain)
             mouth = Mouth(brain, engines.tts, speaker, make_splitter)
+            ears, mouth = recorded(self._sound, ears, mouth, emit, stack)
             session = Session(ears, mouth, heard, barge_in=settings.barge_in)
             live = self._live = _Live(session, speaker)
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -45,7 +45,29 @@ class AudioSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudSettings:
+    key: str = field(repr=False)
+    """Empty when there is none; a server of one's own may need none."""
+    base_url: str
+    """Empty for the provider's own."""
+    model: str
+    """Its name with the provider; empty when none is named."""
+    proxy: str = field(repr=False)
+    """URL of an HTTP proxy for https addresses; empty for none."""
+    no_proxy: str
+    """Hosts that are reached without it, with commas between them."""
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceSettings:
+    stt_provider: str
+    """"local" or "openai": an OpenAI-compatible server, whose transcription then hears."""
+    stt_cloud: CloudSettings
+    tts_provider: str
+    """The same for the voice."""
+    tts_cloud: CloudSettings
+    tts_cloud_voice: str
+    """A voice of that server."""
     end_silence_s: float
     """Silence that ends a turn."""
     language: str
@@ -66,6 +88,9 @@ class VoiceSettings:
 @dataclass(frozen=True, slots=True)
 class LlmSettings:
     provider: str
+    """ "local", "openai" or "anthropic"."""
+    openai: CloudSettings
+    anthropic: CloudSettings
     context: int
     """Tokens."""
     threads: int
@@ -77,9 +102,9 @@ class LlmSettings:
 
 @dataclass(frozen=True, slots=True)
 class DiscordSettings:
-    token: str
+    token: str = field(repr=False)
     """Empty when no bot is configured."""
-    proxy: str
+    proxy: str = field(repr=False)
     """URL of an HTTP proxy for REST, gateway and voice websocket; empty for none."""
     allowed_users: frozenset[int] = frozenset()
     """Ids of users and roles that may talk to the bot; empty for the owner of the server."""
@@ -102,10 +127,12 @@ class AgentSettings:
     host: str
     """Where the tool agent listens."""
     port: int
-    api_key: str
+    api_key: str = field(repr=False)
     """Empty when no agent is configured."""
     tls: Path | None
     """The folder with ca.pem, bot.pem and bot.key; needed for an agent that is not on this machine."""
+    distribution: str = ""
+    """Of WSL, in which the agent runs; empty for the default one. Matters on Windows only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +144,8 @@ class Settings:
     discord: DiscordSettings
     agent: AgentSettings
     log_level: str
+    data: Path = PROJECT / "logs"
+    """What is written while it runs: conversations, logs, pid files."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values that must not be shown anywhere."""
 
@@ -170,6 +199,12 @@ class _Reader:
             raise self._refuse(name, "a file or folder that exists")
         return path
 
+    def url(self, name: str) -> str:
+        value = self.text(name).rstrip("/")
+        if value and not value.startswith(("http://", "https://")):
+            raise self._refuse(name, "an address that begins with http:// or https://")
+        return value
+
     def file_to_write(self, name: str, default: str) -> Path | None:
         """Need not exist; None for "off"."""
         value = self.text(name, default)
@@ -179,15 +214,6 @@ class _Reader:
     def _refuse(self, name: str, allowed: str) -> ConfigError:
         value = "***" if name in SECRETS else repr(self._values.get(name, ""))
         return ConfigError(f"{name} is {value}, but must be {allowed}. Correct it in .env or in the environment.")
-
-
-def _password(url: str) -> tuple[str, ...]:
-    """As it is written in the address of a proxy, and as it is meant."""
-    try:
-        written = urlsplit(url).password or ""
-    except ValueError:
-        return ()
-    return tuple(dict.fromkeys(filter(None, (written, unquote(written)))))
 
 
 LOCAL_PATHS = {
@@ -222,15 +248,15 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
     values = {k: v or "" for k, v in (dotenv_values(env_file, encoding="utf-8-sig") if env_file else {}).items()}
     values.update(os.environ if environ is None else environ)
     read = _Reader(values)
-    language = read.text("STT_LANGUAGE", "en").lower()
     folder = Path(read.text("MODEL_DIR", "models")).expanduser()
-    proxy = read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy")))
+    data = PROJECT / Path(read.text("DATA_DIR", "logs")).expanduser()
+    llm = _llm(read)
     return Settings(
         models=ModelSettings(
             profile=read.choice("MODEL_PROFILE", "auto", ("auto", "embedded", "gpu")),
             folder=folder if folder.is_absolute() else PROJECT / folder,
             stt=read.text("STT_MODEL"),
-            llm=read.text("LLM_MODEL"),
+            llm=read.text("LLM_MODEL") if llm.provider == "local" else "",
             local={part: path for name, part in LOCAL_PATHS.items() if (path := read.path(name))},
         ),
         audio=AudioSettings(
@@ -239,40 +265,89 @@ def load(env_file: Path | None = PROJECT / ".env", environ: Mapping[str, str] | 
             speaker=read.text("SPEAKER_DEVICE"),
             barge_in=read.flag("BARGE_IN", True),
         ),
-        voice=VoiceSettings(
-            end_silence_s=read.number("END_SILENCE_MS", 600, 200, 5000) / 1000,
-            language=language,
-            vocabulary=read.text("STT_VOCABULARY", VOCABULARY if language == "en" else ""),
-            tts_engine=read.choice("TTS_ENGINE", "onnx", ("onnx", "kokoro")),
-            voice=read.text("TTS_VOICE", "af_heart"),
-            speed=read.number("TTS_SPEED", 1.0, 0.5, 2.0),
-            stt_threads=read.whole("STT_THREADS", 0, 0, 64),
-            tts_threads=read.whole("TTS_THREADS", 0, 0, 64),
-        ),
-        llm=LlmSettings(
-            provider=read.choice("LLM_PROVIDER", "local", ("local", "openai", "anthropic")),
-            context=read.whole("LLM_CONTEXT", 4096, 512, 131072),
-            threads=read.whole("LLM_THREADS", 0, 0, 64),
-            max_tokens=read.whole("LLM_MAX_TOKENS", 400, 16, 8192),
-            seed=read.whole("LLM_SEED", 0, 0, 2**31 - 1) if read.text("LLM_SEED") else None,
-        ),
-        discord=DiscordSettings(
-            token=read.text("DISCORD_TOKEN"),
-            proxy=proxy,
-            allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
-            voice_idle_s=60 * read.number("DISCORD_VOICE_IDLE_MIN", 15, 0.05, 1440),
-            history=read.file_to_write("DISCORD_HISTORY", "logs/conversations.db"),
-            runners=read.ids("DISCORD_RUNNERS"),
-            approvers=read.ids("DISCORD_APPROVERS"),
-            commands_a_minute=read.whole("DISCORD_COMMANDS_PER_MINUTE", 30, 0, 10_000),
-            questions_a_minute=read.whole("DISCORD_QUESTIONS_PER_MINUTE", 10, 0, 10_000),
-        ),
+        voice=_voice(read, llm),
+        llm=llm,
+        discord=_discord(read, data),
         agent=AgentSettings(
             host=read.text("AGENT_HOST", "127.0.0.1"),
             port=read.whole("PORT", 18861, 1, 65535),
             api_key=read.text("API_KEY"),
             tls=read.path("AGENT_TLS_DIR"),
+            distribution=read.text("WSL_DISTRO"),
         ),
         log_level=read.choice("LOG_LEVEL", "warning", ("debug", "info", "warning", "error")),
-        secrets=(*(value for name in SECRETS if (value := read.text(name))), *_password(proxy)),
+        data=data,
+        secrets=_secrets(read),
+    )
+
+
+def _discord(read: _Reader, data: Path) -> DiscordSettings:
+    return DiscordSettings(
+        token=read.text("DISCORD_TOKEN"),
+        proxy=read.text("DISCORD_PROXY", read.text("HTTPS_PROXY", read.text("https_proxy"))),
+        allowed_users=read.ids("DISCORD_ALLOWED_USERS"),
+        voice_idle_s=60 * read.number("DISCORD_VOICE_IDLE_MIN", 15, 0.05, 1440),
+        history=read.file_to_write("DISCORD_HISTORY", str(data / "conversations.db")),
+        runners=read.ids("DISCORD_RUNNERS"),
+        approvers=read.ids("DISCORD_APPROVERS"),
+        commands_a_minute=read.whole("DISCORD_COMMANDS_PER_MINUTE", 30, 0, 10_000),
+        questions_a_minute=read.whole("DISCORD_QUESTIONS_PER_MINUTE", 10, 0, 10_000),
+    )
+
+
+def _secrets(read: _Reader) -> tuple[str, ...]:
+    """Also the password in a proxy's URL, as it stands there and as it is meant."""
+    found = [read.text(name) for name in SECRETS]
+    for name in ("DISCORD_PROXY", "HTTPS_PROXY", "https_proxy"):
+        try:
+            password = urlsplit(read.text(name)).password or ""
+        except ValueError:
+            continue
+        found += [password, unquote(password)]
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _llm(read: _Reader) -> LlmSettings:
+    provider = read.choice("LLM_PROVIDER", "local", ("local", "openai", "anthropic"))
+    proxy = read.text("HTTPS_PROXY", read.text("https_proxy"))
+    no_proxy = read.text("NO_PROXY", read.text("no_proxy"))
+    wanted = read.text("LLM_MODEL")
+
+    def cloud(name: str, key: str, base_url: str, model: str) -> CloudSettings:
+        return CloudSettings(key, base_url, wanted if provider == name and wanted else model, proxy, no_proxy)
+
+    openai = (read.text("OPENAI_API_KEY"), read.url("OPENAI_BASE_URL"), read.text("OPENAI_MODEL"))
+    anthropic = (read.text("ANTHROPIC_API_KEY"), read.url("ANTHROPIC_BASE_URL"), read.text("ANTHROPIC_MODEL"))
+    return LlmSettings(
+        provider=provider,
+        openai=cloud("openai", *openai),
+        anthropic=cloud("anthropic", *anthropic),
+        context=read.whole("LLM_CONTEXT", 4096, 512, 131072),
+        threads=read.whole("LLM_THREADS", 0, 0, 64),
+        max_tokens=read.whole("LLM_MAX_TOKENS", 400, 16, 8192),
+        seed=read.whole("LLM_SEED", 0, 0, 2**31 - 1) if read.text("LLM_SEED") else None,
+    )
+
+
+def _voice(read: _Reader, llm: LlmSettings) -> VoiceSettings:
+    language = read.text("STT_LANGUAGE", "en").lower()
+
+    def audio(base_url: str, model: str) -> CloudSettings:
+        """Beside the language model's server, when it has no address of its own."""
+        return replace(llm.openai, base_url=base_url or llm.openai.base_url, model=model)
+
+    return VoiceSettings(
+        stt_provider=read.choice("STT_PROVIDER", "local", ("local", "openai")),
+        stt_cloud=audio(read.url("STT_BASE_URL"), read.text("OPENAI_STT_MODEL", "whisper-1")),
+        tts_provider=read.choice("TTS_PROVIDER", "local", ("local", "openai")),
+        tts_cloud=audio(read.url("TTS_BASE_URL"), read.text("OPENAI_TTS_MODEL", "gpt-4o-mini-tts")),
+        tts_cloud_voice=read.text("OPENAI_TTS_VOICE", "alloy"),
+        end_silence_s=read.number("END_SILENCE_MS", 600, 200, 5000) / 1000,
+        language=language,
+        vocabulary=read.text("STT_VOCABULARY", VOCABULARY if language == "en" else ""),
+        tts_engine=read.choice("TTS_ENGINE", "onnx", ("onnx", "kokoro")),
+        voice=read.text("TTS_VOICE", "af_heart"),
+        speed=read.number("TTS_SPEED", 1.0, 0.5, 2.0),
+        stt_threads=read.whole("STT_THREADS", 0, 0, 64),
+        tts_threads=read.whole("TTS_THREADS", 0, 0, 64),
     )

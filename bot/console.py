@@ -17,9 +17,11 @@ from bot.events import (
     Ready,
     ReplyDelta,
     ReplyDone,
+    SoundRecorded,
     SpeechStarted,
     Transcribed,
     TurnMetrics,
+    Waiting,
 )
 
 METER_STEPS = 20
@@ -49,14 +51,15 @@ def engines_table(engines: Sequence[EngineInfo], seconds: float) -> Table:
     table = Table(title=f"Engines, loaded and warmed up in {seconds:.1f} s", title_justify="left")
     for heading in ("stage", "file", "device"):
         table.add_column(heading, overflow="fold")
-    for heading in ("size", "load", "memory"):
+    vram = any(e.vram_bytes for e in engines)
+    for heading in ("size", "load", "memory", *(["VRAM"] * vram)):
         table.add_column(heading, justify="right", no_wrap=True)
     for e in engines:
-        figures = (size(e.size_bytes), f"{e.load_s:.2f} s", size(e.memory_bytes))
+        figures = (size(e.size_bytes), f"{e.load_s:.2f} s", size(e.memory_bytes), *([size(e.vram_bytes)] * vram))
         table.add_row(e.stage.upper(), Path(e.file).name, e.device, *figures)
     table.add_section()
     total = (size(sum(e.size_bytes for e in engines)), "", size(sum(e.memory_bytes for e in engines)))
-    table.add_row("", "together", "", *total)
+    table.add_row("", "together", "", *total, *([size(sum(e.vram_bytes for e in engines))] * vram))
     # They load side by side, so what each took is told apart by when it was taken: about right, and right in sum.
     return table
 
@@ -81,13 +84,12 @@ class TalkConsole:
         match event:
             case Ready():
                 self._line(f"Speak now ({self._spoken_to}). Ctrl-C ends.", "bold green")
+            case SoundRecorded(folder=folder):
+                self._line(f"This conversation's sound is recorded in {folder} (--debug-audio).", "bold yellow")
             case SpeechStarted():
                 self._level_off()
             case Transcribed(text=text, dropped=dropped):
-                if text:
-                    self._line(f"You: {text}", "bold cyan")
-                else:
-                    self._line(f"(not answered: {dropped})", "dim")
+                self._heard(text, dropped)
             case ReplyDelta(text=text):
                 self._delta(text)
             case ReplyDone():
@@ -95,8 +97,8 @@ class TalkConsole:
             case Interrupted(heard=heard):
                 said = f"(you cut in; heard up to: {heard!r})" if heard else "(you spoke on; answering anew)"
                 self._line(said, "yellow")
-            case Failed(message=message):
-                self._line(message, "red")
+            case Waiting(message=message) | Failed(message=message):
+                self._line(message, "red" if isinstance(event, Failed) else "yellow")
             case TurnMetrics(spans=spans) if "total_ms" in spans:
                 self._line(f"(first sound {spans['total_ms'] / 1000:.2f} s after your last word)", "dim")
 
@@ -109,6 +111,12 @@ class TalkConsole:
 
     def note(self, text: str) -> None:
         self._line(text, "yellow")
+
+    def _heard(self, text: str, dropped: str) -> None:
+        if text:
+            self._line(f"You: {text}", "bold cyan")
+        else:
+            self._line(f"(not answered: {dropped})", "dim")
 
     def _delta(self, text: str) -> None:
         self._level_off()

@@ -7,7 +7,7 @@ import importlib.util
 import platform
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 
 from rich.console import Console
@@ -18,6 +18,7 @@ from bot.audio import checkup, devices
 from bot.checks import Check
 from bot.config import Settings
 from bot.console import make_console, size
+from bot.engines import VOICE_PARTS, make_llm, spoken_parts
 from bot.errors import SidetoneError
 from bot.models.catalogue import Catalogue
 from bot.tools.check import look
@@ -34,6 +35,9 @@ PACKAGES = {
     "sounddevice": "sounddevice",
     "PyAudio": "pyaudio",
     "py-cord": "discord",
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "jsonschema": "jsonschema",
 }
 """Name to install, name to import."""
 PARTS = ("silero", "smart-turn", "whisper", "llm", "kokoro", "voices")
@@ -71,9 +75,13 @@ async def examine(settings: Settings, console: Console) -> AsyncIterator[Check]:
     for check in packages():
         yield check
     catalogue = Catalogue(settings.models)
-    for check in models(catalogue):
+    needed = spoken_parts(settings)
+    away = {part for part in PARTS if part in VOICE_PARTS and part not in needed}
+    away |= {"llm"} if settings.llm.provider != "local" else set()
+    for check in models(catalogue, [part for part in PARTS if part not in away]):
         yield check
-    yield voice(settings, catalogue)
+    if settings.voice.tts_provider == "local":
+        yield voice(settings, catalogue)
     yield provider(settings)
     yield disk(settings)
     for check in sound(settings):
@@ -110,8 +118,8 @@ def _with_version(name: str) -> str:
     return name
 
 
-def models(catalogue: Catalogue) -> Iterator[Check]:
-    for part in PARTS:
+def models(catalogue: Catalogue, parts: Sequence[str] = PARTS) -> Iterator[Check]:
+    for part in parts:
         try:
             file = catalogue.locate(part)
         except SidetoneError as error:
@@ -130,10 +138,15 @@ def voice(settings: Settings, catalogue: Catalogue) -> Check:
 
 
 def provider(settings: Settings) -> Check:
-    name = settings.llm.provider
-    if name == "local":
+    llm = settings.llm
+    if llm.provider == "local":
         return Check("thinking", "ok", "on this machine")
-    return Check("thinking", "fail", name, "This version thinks on this machine only; set LLM_PROVIDER=local in .env.")
+    cloud = llm.openai if llm.provider == "openai" else llm.anthropic
+    try:
+        make_llm(settings, Catalogue(settings.models))
+    except SidetoneError as error:
+        return Check("thinking", "fail", llm.provider, str(error))
+    return Check("thinking", "ok", f"{cloud.model} at {llm.provider}; it is asked with the first question")
 
 
 def disk(settings: Settings) -> Check:

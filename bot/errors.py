@@ -15,7 +15,8 @@
     |- StageError             stage_failed  13   one stage of one turn failed; the session lives on
     |- UnavailableFeature     unavailable 14   asked for something this version does not have
     |- DiscordError           discord     15   log-in refused, intents missing, Discord unreachable
-    `- AgentError             agent       16   the tool agent does not answer, or refuses a call (`reason`)
+    |- AgentError             agent       16   the tool agent does not answer, or refuses a call (`reason`)
+    `- ProviderError          provider    17   a model elsewhere does not answer, or refuses (`reason`)
 
 Each error is one sentence that says what is wrong and what to do. 0 is success, 1 a defect of ours (with a
 traceback), 130 an interruption by the user.
@@ -115,3 +116,17 @@ class AgentError(SidetoneError):
         self.retry_after_s = retry_after_s
         self.approval = approval
         """With "approval_needed": what makes exactly this command pass, once, when a person has said yes."""
+
+
+class ProviderError(SidetoneError):
+    """`reason`: "key", "quota", "unreachable", "timeout", "rate_limited", "overloaded", "refused", "too_long", "model",
+    "cut" (a stream that ended in the middle) or "failed"."""
+
+    code = "provider"
+    exit_code = 17
+
+    def __init__(self, message: str, reason: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        """What the provider asked for; None when it asked for nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -116,10 +116,37 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """What a model is offered to call."""
+
+    name: str
+    description: str
+    """For the model: what it does and when to use it."""
+    parameters: Mapping[str, Any]
+    """JSON Schema of an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a model wants to be done. Nothing has been done yet."""
+
+    id: str
+    """By which the result refers to it."""
+    name: str
+    arguments: Mapping[str, Any]
+    problem: str = ""
+    """Why it cannot be done as it is (no such tool, arguments against the schema), as a sentence for the model."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     role: str
-    """"system", "user" or "assistant"."""
+    """"system", "user", "assistant" or "tool"."""
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    """Of the assistant, behind its `content`."""
+    call_id: str = ""
+    """Of a "tool" message: the call whose result it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +160,25 @@ class Usage:
     prompt_seconds: float
     """Evaluation of the prompt, until the first token could be sampled."""
     stop: str
-    """"end", "length" or "cancelled"; empty before the first text."""
+    """"end", "length", "tools" (it waits for results) or "cancelled"; empty before the first text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An item of the stream before its first text: why it takes longer, as a sentence for the user."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputDevice:
+    """A microphone of this PC."""
+
+    number: int
+    """Changes when something is plugged in."""
+    name: str
+    chosen: bool
+    """Whether it is the one that is listened to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +192,8 @@ class EngineInfo:
     device: str
     load_s: float
     memory_bytes: int
+    vram_bytes: int = 0
+    """Of the GPU; 0 as well where nobody counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +207,14 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Ready(Event):
     name: ClassVar[str] = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class SoundRecorded(Event):
+    """From here to its end the sound of the conversation is kept; whoever shows the conversation says so."""
+
+    name: ClassVar[str] = "sound_recorded"
+    folder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +235,14 @@ class Transcribed(Event):
     text: str
     language: str
     dropped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Event):
+    """The answer takes longer; `message` says why."""
+
+    name: ClassVar[str] = "waiting"
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

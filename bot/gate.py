@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Literal
 
-from bot.events import Usage
+from bot.events import Notice, Usage
 from bot.ports import Brain
 
 
@@ -52,7 +52,7 @@ class UrgentBrain:
         self._brain = brain
         self._gate = gate
 
-    async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+    async def reply(self, question: str) -> AsyncGenerator[str | Notice | Usage, None]:
         with self._gate.urgent():
             async with aclosing(self._brain.reply(question)) as items:
                 async for item in items:

@@ -53,6 +53,13 @@ def process_rss() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
+def free_memory() -> int:
+    """Bytes that could be had without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 class MemoryLedger:
     """Takes a sample at every start and end of a load. `track` may be used from several tasks and threads at once.
 

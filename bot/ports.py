@@ -6,7 +6,22 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Protocol
 
 from bot.agent_types import Changes, Command, FilePage, Hits, Job, Output, Watched
-from bot.events import EngineInfo, Event, Frame, Heard, Int16, Message, Sentence, SpeechClip, Transcript, Usage
+from bot.events import (
+    EngineInfo,
+    Event,
+    Frame,
+    Heard,
+    InputDevice,
+    Int16,
+    Message,
+    Notice,
+    Sentence,
+    SpeechClip,
+    Tool,
+    ToolCall,
+    Transcript,
+    Usage,
+)
 from bot.findings import Finding
 
 
@@ -18,10 +33,11 @@ class Microphone(Protocol):
 
 
 class Engine(Protocol):
-    """A model in memory."""
+    """A model in memory, or the way to one elsewhere."""
 
     async def load(self) -> EngineInfo:
-        """Loads and warms up with one real inference. Raises ModelMissing, ModelBroken, OutOfMemory, MissingPackage."""
+        """Loads and warms up with one real inference; one elsewhere is not asked before the first question. Raises
+        ConfigError, ModelMissing, ModelBroken, OutOfMemory, MissingPackage."""
 
     async def close(self) -> None: ...
 
@@ -50,15 +66,55 @@ class Stt(Engine, Protocol):
 
 
 class Llm(Engine, Protocol):
-    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage, None]:
-        """Text deltas, with a Usage before the first and after the last. Pull-based: nothing is computed that is not
-        asked for, so closing the iterator or cancelling its consumer stops the generation within one token."""
+    def stream(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer: bool = False
+    ) -> AsyncGenerator[str | ToolCall | Notice | Usage, None]:
+        """Text deltas, then calls of `tools`, with a Usage before the first and after the last. Pull-based: closing the
+        iterator or cancelling its consumer stops a local generation within one token, and closes the stream to one
+        elsewhere. With `answer` no call can come, though the prompt offers `tools` as before. Raises StageError,
+        ProviderError."""
 
-    async def warm(self, messages: Sequence[Message]) -> None:
+    async def warm(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> None:
         """Evaluates `messages` as a prefix, so that the next question costs only its own tokens."""
 
     def count(self, text: str) -> int:
-        """Tokens in `text`."""
+        """Tokens in `text`; for a model elsewhere an estimate that is rather too high."""
+
+
+class Toolbox(Protocol):
+    """What a model may call, and who does it."""
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The same each time, in the same order: they are a part of the prompt that is evaluated once."""
+
+    async def call(self, call: ToolCall) -> str:
+        """Its result, as text for the model. Only what has no `problem`. Raises SidetoneError, whose sentence the model
+        is told."""
+
+
+Talk = tuple[int, int]
+"""A conversation, written or spoken: Discord's ids of channel and user."""
+
+
+class Models(Protocol):
+    """The language models at hand, and the one that each conversation thinks with."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The one that conversations begin with first."""
+
+    def current(self, talk: Talk) -> str: ...
+
+    def ready(self, name: str) -> bool:
+        """Whether it needs no loading."""
+
+    def find(self, name: str) -> str:
+        """The one that is meant; the beginning of a name is enough. Raises ConfigError."""
+
+    async def choose(self, talk: Talk, name: str) -> None:
+        """Loads it where needed. Raises ConfigError, OutOfMemory and what loading raises; the choice is then as it
+        was."""
 
 
 class Splitter(Protocol):
@@ -136,8 +192,8 @@ class Conversation(Protocol):
     def choose_voice(self, name: str) -> None:
         """From the next sentence on. Raises UnknownVoice."""
 
-    async def hold(self, output: SoundOutput, emit: EventSink) -> None:
-        """Listens and answers until it is cancelled. Raises AudioDeviceError."""
+    async def hold(self, output: SoundOutput, brain: Brain, emit: EventSink) -> None:
+        """Listens and lets `brain` answer until it is cancelled. Raises AudioDeviceError."""
 
     def mute(self, on: bool) -> None:
         """Whether the microphone is heard."""
@@ -146,10 +202,20 @@ class Conversation(Protocol):
         """Speaks `text` as soon as nobody speaks. Returns when it has been said or was cut off. Raises StageError."""
 
 
+class Microphones(Protocol):
+    """Both raise AudioDeviceError, MissingPackage."""
+
+    async def listed(self) -> Sequence[InputDevice]: ...
+
+    async def choose(self, wanted: str) -> InputDevice:
+        """By number or a part of its name. A conversation that is going on goes on with it; when it does not open, the
+        one before stays."""
+
+
 class Brain(Protocol):
     """One conversation: history, prompt, model."""
 
-    def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+    def reply(self, question: str) -> AsyncGenerator[str | Notice | Usage, None]:
         """Streams the answer; the question is in the history from now on. A question whose answer was never heard
         is completed or replaced by the one that follows it."""
 
@@ -187,8 +253,8 @@ class Watching(Protocol):
 
     async def watches(self, user: str) -> tuple[Watched, ...]: ...
 
-    async def changes(self, user: str, cursor: str) -> Changes:
-        """What happened after `cursor`; empty for all that is kept. Does not wait."""
+    async def changes(self, user: str, cursor: str, *, wait_s: float = 0.0) -> Changes:
+        """What happened after `cursor`; empty for all that is kept. Waits up to `wait_s` for something."""
 
 
 class Commands(Protocol):
@@ -209,6 +275,32 @@ class Commands(Protocol):
 
 class ToolAgent(Files, Watching, Commands, Protocol):
     """All that the tool agent does for the bot."""
+
+
+class Detector(Protocol):
+    """Finds errors in what watched logs, jobs and people say. Reads in the loop; a feed is best at most some 100 KB."""
+
+    def feed(self, source: str, data: bytes) -> tuple[Finding, ...]:
+        """More of what `source` ("job 12", a log's path) says, cut anywhere. Returns what is found in it, known errors
+        with their count."""
+
+    def flush(self, source: str) -> tuple[Finding, ...]:
+        """Nothing follows: a job has ended, a text was pasted."""
+
+    def flush_quiet(self) -> tuple[Finding, ...]:
+        """To be called every second or so: flushes what said nothing for two seconds."""
+
+    def forget(self, source: str) -> None:
+        """What is open of it is dropped; its findings stay."""
+
+    def latest(self) -> Finding | None:
+        """The error that was seen last."""
+
+    def recent(self, count: int) -> tuple[Finding, ...]:
+        """The last seen first."""
+
+    def listen(self, listener: Callable[[Finding], None]) -> None:
+        """`listener` is told of each new error once, while it is fed; it must not raise."""
 
 
 class EventSink(Protocol):

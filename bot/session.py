@@ -20,6 +20,7 @@ from bot.events import (
     TurnSignal,
     Utterance,
 )
+from bot.log import turn_named
 from bot.ports import EventSink, Listener, Microphone, Stt, Vad
 from bot.spans import TurnClock
 
@@ -117,6 +118,8 @@ class Session:
                 await self._rested.wait()
             finally:
                 conversing.cancel()
+                # Whatever ends the conversation: what has been heard of an answer is kept, and said to be heard.
+                self._stop_answer()
                 for task in (self._work and self._work.task, self._answering):
                     if task:
                         task.cancel()
@@ -162,13 +165,16 @@ class Session:
 
     def _begin(self, utterance: Utterance) -> _Work:
         work = _Work(asyncio.get_running_loop().time())
-        work.task = self._tasks.create_task(self._transcribe(utterance, work))
+        with turn_named(f"voice-{self._turn}"):
+            work.task = self._tasks.create_task(self._transcribe(utterance, work))
         return work
 
     async def _transcribe(self, utterance: Utterance, work: _Work) -> Transcript:
         """Never raises, so that one bad utterance costs one turn and not the session."""
         try:
-            return await self._ears.stt.transcribe(utterance.pcm)
+            found = await self._ears.stt.transcribe(utterance.pcm)
+            log.info("%.1f s of speech are %d characters", utterance.seconds, len(found.text))
+            return found
         except SidetoneError as error:
             work.failure = (error.code, str(error))
         except Exception as error:
@@ -208,11 +214,13 @@ class Session:
         self._answer = Answer(question.turn, self._mouth, self._emit, _clock(question, transcript, self._realtime))
         if self._ears.listener.speaking:
             self._answer.hold()
-        self._answering = self._tasks.create_task(self._run_answer(self._answer, transcript.text))
+        with turn_named(f"voice-{question.turn}"):
+            self._answering = self._tasks.create_task(self._run_answer(self._answer, transcript.text))
 
     async def _run_answer(self, answer: Answer, question: str) -> None:
         try:
             await answer.run(question)
+            log.info("answered")
         finally:
             if self._answer is answer:
                 self._answer = None

@@ -21,6 +21,7 @@ from bot.audio.system import SoundSystem
 from bot.audio.wav import WavMicrophone, WavRecorder, read_wav
 from bot.config import Settings
 from bot.console import TalkConsole, engines_table, make_console, written
+from bot.debug_audio import DebugAudio, recorded
 from bot.engines import Voice, checked, loaded, make_brain, make_llm, make_voice
 from bot.errors import ConfigError, DiskError, SidetoneError
 from bot.eventlog import EventLog
@@ -45,6 +46,8 @@ class TalkOptions:
     events: Path | None = None
     fast: bool = False
     turns: int | None = None
+    debug_audio: Path | None = None
+    """Folder for the sound of each stage."""
 
 
 class Metered:
@@ -101,6 +104,7 @@ async def talk(settings: Settings, options: TalkOptions) -> int:
     # Whatever is wrong with a file or a device is said before the models are loaded.
     check_files(options)
     recording = read_wav(options.wav) if options.wav else None
+    sound = DebugAudio(options.debug_audio) if options.debug_audio else None
     aloud = plays_aloud(settings, options, console)
     catalogue = await checked(settings, voice=True)
     voice, llm = make_voice(settings, catalogue), make_llm(settings, catalogue)
@@ -109,7 +113,7 @@ async def talk(settings: Settings, options: TalkOptions) -> int:
         brain = make_brain(settings, llm)
         await brain.warm()
         face = TalkConsole(console, spoken_to=str(options.wav or "microphone"))
-        await Talk(settings, options, face, aloud=aloud).hold(voice, brain, recording)
+        await Talk(settings, options, face, aloud=aloud).hold(voice, brain, recording, sound)
     if options.out:
         written(console, options.out)
     return 0
@@ -163,7 +167,7 @@ class Talk:
         self._began = 0.0
         self._sinks: list[EventSink] = [face]
 
-    async def hold(self, voice: Voice, brain: Brain, recording: Int16 | None) -> None:
+    async def hold(self, voice: Voice, brain: Brain, recording: Int16 | None, sound: DebugAudio | None = None) -> None:
         async with AsyncExitStack() as stack:
             system = SoundSystem(self._settings.audio.backend)
             stack.push_async_callback(system.close)
@@ -178,6 +182,7 @@ class Talk:
             listener = make_listener(self._settings)
             ears = Ears(microphone, voice.vad, listener, voice.stt)
             mouth = Mouth(brain, voice.tts, speaker, make_splitter)
+            ears, mouth = recorded(sound, ears, mouth, self._emit, stack)
             barge_in = self._settings.audio.barge_in
             turns, realtime = self._options.turns, not self._options.fast
             self._session = Session(ears, mouth, self._emit, barge_in=barge_in, turns=turns, realtime=realtime)

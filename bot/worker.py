@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -27,7 +28,9 @@ class Worker:
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        # The turn that a log line belongs to goes along.
+        context = copy_context()
+        return await loop.run_in_executor(self._pool, lambda: context.run(function, *args, **kwargs))
 
     def close(self) -> None:
         """Waits for the call in progress, then ends the thread. Blocks."""

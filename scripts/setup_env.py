@@ -88,6 +88,15 @@ def up_to_date(wanted: Sequence[str]) -> bool:
         return False
 
 
+def changed(wanted: Sequence[str]) -> list[str]:
+    """Those that were installed once, and read otherwise now."""
+    try:
+        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+        return [name for name in wanted if name in stamp and stamp[name] != fingerprint(name)]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
 def fingerprint(name: str) -> str:
     text = (ROOT / name).read_bytes().replace(b"\r\n", b"\n")
     return hashlib.sha256(b"%d %s\n%s" % (SCRIPT_VERSION, venv_version().encode(), text)).hexdigest()
@@ -137,6 +146,8 @@ def locked(file: BinaryIO) -> bool:
 
 def install(wanted: Sequence[str], log: BinaryIO) -> None:
     """Leaves the stamp behind only when all of it went well."""
+    if names := changed(wanted):
+        say(f"Since the last set-up {' and '.join(names)} changed: pip updates what differs and leaves the rest alone.")
     STAMP.unlink(missing_ok=True)
     make_venv(log)
     mend()

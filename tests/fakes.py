@@ -19,6 +19,7 @@ from bot.events import (
     Message,
     Sentence,
     SpeechClip,
+    Tool,
     Transcript,
     Usage,
 )
@@ -203,13 +204,15 @@ class FakeLlm(FakeEngine):
         self._answer = answer
         self.prompts: list[Sequence[Message]] = []
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage, None]:
+    async def stream(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer: bool = False
+    ) -> AsyncGenerator[str | Usage, None]:
         self.prompts.append(tuple(messages))
         for word in self._answer(messages).split(" "):
             yield word + " "
         yield Usage(1, 1, 1, 0.0, "end")
 
-    async def warm(self, messages: Sequence[Message]) -> None:
+    async def warm(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> None:
         return
 
     def count(self, text: str) -> int:

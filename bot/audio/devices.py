@@ -18,11 +18,11 @@ PREFERRED_API = "Windows WASAPI"
 
 def inputs(backend: str = "sounddevice") -> list[Device]:
     """Raises MissingPackage without PortAudio, AudioDeviceError without a sound system."""
-    return [device for device in _listed(load_backend(backend)) if device.inputs]
+    return [device for device in listed(load_backend(backend)) if device.inputs]
 
 
 def outputs(backend: str = "sounddevice") -> list[Device]:
-    return [device for device in _listed(load_backend(backend)) if device.outputs]
+    return [device for device in listed(load_backend(backend)) if device.outputs]
 
 
 def has_microphone(backend: str = "sounddevice") -> bool:
@@ -35,7 +35,7 @@ def has_speaker(backend: str = "sounddevice") -> bool:
 
 
 def find(backend: Backend, wanted: str, kind: str) -> Device:
-    return choose(_listed(backend), wanted, kind)
+    return choose(listed(backend), wanted, kind)
 
 
 def choose(devices: Sequence[Device], wanted: str, kind: str) -> Device:
@@ -77,7 +77,8 @@ def open_any_way(device: Device, kind: str, rate: int, attempt: Callable[[int, i
     raise explain(refusals[-1], device, kind, VARIABLE[kind]) from refusals[-1]
 
 
-def _listed(backend: Backend) -> list[Device]:
+def listed(backend: Backend) -> list[Device]:
+    """Raises AudioDeviceError."""
     try:
         return backend.devices()
     except BackendError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from bot.errors import AudioDeviceError, SidetoneError
 from bot.events import Frame
@@ -19,8 +20,14 @@ class Backoff:
     def __init__(self) -> None:
         self._next = FIRST_WAIT_S
 
-    async def wait(self) -> None:
-        await asyncio.sleep(self._next)
+    async def wait(self, until: asyncio.Event | None = None) -> None:
+        """No longer than `until` is set."""
+        if until is None:
+            await asyncio.sleep(self._next)
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._next):
+                    await until.wait()
         self._next = min(LONGEST_WAIT_S, self._next * 2)
 
 
@@ -38,7 +45,7 @@ class ReconnectingMicrophone:
         self._notify = notify
         self._look = look
         self._microphone: Microphone | None = None
-        self._closed = False
+        self._closed = asyncio.Event()
         self.outages = 0
 
     async def connect(self) -> Microphone:
@@ -47,7 +54,7 @@ class ReconnectingMicrophone:
         return self._microphone
 
     async def frames(self) -> AsyncIterator[Frame]:
-        while not self._closed:
+        while not self._closed.is_set():
             microphone = self._microphone or await self.connect()
             try:
                 async for frame in microphone.frames():
@@ -61,22 +68,22 @@ class ReconnectingMicrophone:
             await self._reopen()
 
     async def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         if self._microphone:
             await self._microphone.close()
 
     async def _reopen(self) -> None:
         backoff = Backoff()
-        while not self._closed:
-            await backoff.wait()
-            if self._closed:
+        while not self._closed.is_set():
+            await backoff.wait(self._closed)
+            if self._closed.is_set():
                 return
             try:
                 await self._look()
                 microphone = await self.connect()
             except AudioDeviceError:
                 continue
-            if self._closed:
+            if self._closed.is_set():
                 # It was closed while the device was being opened.
                 await microphone.close()
             return

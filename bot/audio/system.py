@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from bot.audio.backend import Backend, BackendError, load_backend
+from bot.audio.backend import Backend, BackendError, Device, load_backend
+from bot.audio.devices import listed
 from bot.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ class SoundSystem:
     async def detach(self, holder: Holder) -> None:
         if holder in self._holders:
             await self._worker.run(self._detach, holder)
+
+    async def devices(self) -> list[Device]:
+        """Those that were there when they were looked for last. Raises AudioDeviceError, MissingPackage."""
+        return await self._worker.run(lambda: listed(self._loaded()))
 
     async def refresh(self) -> None:
         """Finds devices that were plugged in. Streams that are open stop for a moment."""

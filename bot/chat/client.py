@@ -13,8 +13,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from bot.chat.approvals import APPROVAL_S
+from bot.chat.conversations import Conversations
 from bot.chat.given import check
 from bot.chat.history import History
+from bot.chat.model_choice import ModelChoice
 from bot.chat.remembered import RememberedBrain
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
@@ -22,7 +24,8 @@ from bot.config import Settings
 from bot.errors import DiscordError, MissingPackage
 from bot.events import Exchange
 from bot.masking import Mask
-from bot.ports import Brain, Conversation, Diagnosis, Findings, ToolAgent
+from bot.ports import Brain, Conversation, Diagnosis, Findings, Microphones, Models, Talk, ToolAgent
+from bot.worker import Worker
 
 if TYPE_CHECKING:
     from bot.chat.commands import SidetoneBot
@@ -49,6 +52,7 @@ class Spoken:
     """Why there is no conversation, as a sentence for users."""
     gate: asyncio.Lock | None = None
     """Held by written answers; spoken ones go first."""
+    microphones: Microphones | None = None
 
 
 TEXT_ONLY = Spoken()
@@ -80,40 +84,47 @@ NO_TOOLS = Tools()
 
 async def run_discord(
     settings: Settings,
-    make_brain: Callable[[Sequence[Exchange]], Brain],
+    make_brain: Callable[[Sequence[Exchange], Talk], Brain],
     ready: Callable[[str], None],
     *,
     model: str = "",
     spoken: Spoken = TEXT_ONLY,
     tools: Tools = NO_TOOLS,
+    models: Models | None = None,
 ) -> None:
     """Returns after SIGINT or SIGTERM. `ready` gets one line for people at the first log-in; `model` is named in
     `!status`. Raises DiscordError, ConfigError, MissingPackage."""
-    try:
-        from bot.chat.commands import SidetoneBot
-        from bot.chat.debug_command import DebugCommand
-        from bot.chat.history_commands import HistoryCommands
-        from bot.chat.outlet import Marker
-        from bot.chat.safe_rest import guard
-        from bot.chat.tool_desk import ToolDesk
-    except ImportError as error:
-        raise MissingPackage(
-            f"The Discord library does not load ({error}). Install it with: pip install "
-            '"py-cord[voice]>=2.8.1,<2.9"; the package discord.py must not be installed beside it.'
-        ) from error
+    _expect_library()
+    from bot.chat.commands import SidetoneBot
+    from bot.chat.debug_command import DebugCommand
+    from bot.chat.history_commands import HistoryCommands
+    from bot.chat.latency_commands import LatencyCommands
+    from bot.chat.microphone_commands import MicrophoneCommands
+    from bot.chat.model_commands import ModelCommands
+    from bot.chat.outlet import Marker
+    from bot.chat.safe_rest import guard
+    from bot.chat.tool_desk import ToolDesk
+
     check(settings.discord)
     stop = asyncio.Event()
     failure: DiscordError | None = None
     async with asyncio.TaskGroup() as tasks:
         history = History(settings.discord.history, tasks)
-        desk = TextDesk(partial(RememberedBrain, make_brain, history), tasks, spoken.gate)
-        calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s)
+        choice = ModelChoice(models, history) if models else None
+        talks = Conversations(partial(RememberedBrain, make_brain, history, choice))
+        desk = TextDesk(talks.view, tasks, spoken.gate)
+        calls = VoiceDesk(spoken.conversation, spoken.instead, tasks, settings.discord.voice_idle_s, talks.view)
         marker = Marker(tasks)
         bot = SidetoneBot(settings.discord, desk, calls, model, marker)
+        drawing = Worker("pictures")
         guard(bot, Mask(settings.secrets))
-        bot.add_cog(HistoryCommands(desk, history))
+        bot.add_cog(HistoryCommands(desk, history, talks))
+        bot.add_cog(MicrophoneCommands(spoken.microphones, spoken.instead))
+        bot.add_cog(LatencyCommands(calls.turns, drawing))
         if tools.debugging:
             bot.add_cog(DebugCommand(bot.asking, tools.debugging))
+        if models and choice:
+            bot.add_cog(ModelCommands(models, choice))
         runs = ToolDesk(bot, tools.agent, tasks, tools.approval_s)
         try:
             with _stopping_signals(stop):
@@ -126,8 +137,20 @@ async def run_discord(
         finally:
             await _close(bot)
             await history.close()
+            drawing.close()
     if failure is not None:
         raise failure
+
+
+def _expect_library() -> None:
+    """Raises MissingPackage."""
+    try:
+        import discord.ext.bridge  # noqa: F401
+    except ImportError as error:
+        raise MissingPackage(
+            f"The Discord library does not load ({error}). Install it with: pip install "
+            '"py-cord[voice]>=2.8.1,<2.9"; the package discord.py must not be installed beside it.'
+        ) from error
 
 
 async def _serve(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
 from typing import Any
 
@@ -15,6 +16,8 @@ from bot.errors import SidetoneError
 log = logging.getLogger(__name__)
 
 FAILED = "Something unexpected went wrong in this command; the log has the details."
+QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|'[^']*'|\(.*", re.DOTALL)
+"""What a sentence may repeat of what was written; that is not for the log."""
 SEEN = 1000
 """Events that are told from their repetitions."""
 
@@ -39,7 +42,8 @@ class SlashContext(bridge.BridgeApplicationContext):
 
 
 def _log(ctx: Any, given: tuple[Any, ...]) -> None:
-    log.warning("%s was refused: %s", ctx.command or "what is no command", given[0] if given else "")
+    sentence = QUOTED.sub("…", str(given[0]) if given else "")
+    log.warning("%s was refused: %s", ctx.command or "what is no command", sentence)
 
 
 async def fail(ctx: Any, error: BaseException) -> None:

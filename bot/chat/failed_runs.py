@@ -35,6 +35,7 @@ class FailedRuns:
             top=None,
             text=f"$ {job.command}\n{text}\n[It {ending(job)}]",
             source=f"job {job.job_id}",
+            last_seen=job.started + job.duration_s,
             fingerprint=hashlib.sha256(f"{job.command}\0{job.exit_code}\0{last}".encode()).hexdigest(),
         )
 

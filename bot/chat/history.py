@@ -32,6 +32,12 @@ CREATE TABLE IF NOT EXISTS exchange (
     answer TEXT NOT NULL,
     interrupted INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS model (
+    channel INTEGER NOT NULL,
+    user INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (channel, user)
+);
 CREATE INDEX IF NOT EXISTS of_conversation ON exchange (channel, user, id);
 """
 TRIM = """
@@ -75,6 +81,16 @@ class History:
         sql = "SELECT count(*) FROM exchange WHERE channel = ? AND user = ?"
         row = await self._run(lambda db: db.execute(sql, (channel, user)).fetchone())
         return int(row[0]) if row else 0
+
+    async def chosen_model(self, channel: int, user: int) -> str:
+        """Empty when none was chosen."""
+        sql = "SELECT name FROM model WHERE channel = ? AND user = ?"
+        row = await self._run(lambda db: db.execute(sql, (channel, user)).fetchone())
+        return str(row[0]) if row else ""
+
+    async def choose_model(self, channel: int, user: int, name: str) -> None:
+        sql = "INSERT OR REPLACE INTO model (channel, user, name) VALUES (?, ?, ?)"
+        await self._run(lambda db: db.execute(sql, (channel, user, name)).fetchall())
 
     def keep(self, channel: int, user: int, exchange: Exchange) -> None:
         """In the background; what goes wrong is logged."""

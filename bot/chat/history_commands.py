@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from discord.ext import bridge, commands
 
 from bot.chat.bridging import Context, command
+from bot.chat.conversations import Conversations
 from bot.chat.history import History
 from bot.chat.outlet import DiscordOutlet
 from bot.chat.rendering import Rendered
@@ -27,8 +28,9 @@ NOTHING = "We have not talked here yet. `!ask` or a mention begins a conversatio
 
 
 class HistoryCommands(commands.Cog):
-    def __init__(self, desk: TextDesk, history: History) -> None:
+    def __init__(self, desk: TextDesk, history: History, talks: Conversations) -> None:
         self._desk = desk
+        self._talks = talks
         self._history = history
 
     @command(description="Shows what we said here, you and I")
@@ -61,6 +63,9 @@ class HistoryCommands(commands.Cog):
             log.warning("a conversation was not removed from the disk: %s", error)
             await ctx.respond(f"I have forgotten it, but it may still be on disk. {error}")
             return
+        finally:
+            # A call that is going on here forgets it too.
+            self._talks.forget(*_key(ctx))
         what = f" {count} question{'s' * (count != 1)} and answers are removed from the disk." if count else ""
         await ctx.respond(f"Forgotten.{what}")
 

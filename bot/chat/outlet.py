@@ -38,6 +38,24 @@ class DiscordPost:
         with translated():
             await self._message.edit(content=text, **_attached(file, name))
 
+    async def thread(self, name: str) -> DiscordThread:
+        """Raises DiscordError."""
+        here = self._message.channel
+        if isinstance(here, discord.Thread):
+            # Discord has no threads within threads.
+            return DiscordThread(here)
+        try:
+            return DiscordThread(await self._message.create_thread(name=name))
+        except discord.Forbidden as error:
+            raise DiscordError(
+                "I may not open threads here: give me the permissions Create Public Threads and Send Messages in "
+                "Threads in this channel."
+            ) from error
+        except discord.HTTPException as error:
+            raise DiscordError(f"Discord did not open a thread (HTTP {error.status}, code {error.code}).") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise DiscordError("Discord could not be reached.") from error
+
 
 class DiscordOutlet:
     """The first message answers the user's own; the others follow in the channel."""
@@ -51,6 +69,12 @@ class DiscordOutlet:
             message = await self._next(text, **_attached(file, name))
         self._next = self._more
         return DiscordPost(message)
+
+
+class DiscordThread(DiscordOutlet):
+    def __init__(self, thread: discord.Thread) -> None:
+        super().__init__(thread.send, thread.send)
+        self.mention = thread.mention
 
 
 class Marker:

@@ -16,6 +16,7 @@ from bot.chat.showing import block, ending, failure, inline, visible
 from bot.chat.terminal import Terminal
 from bot.chat.text import Outlet
 from bot.errors import AgentError, DiscordError
+from bot.log import turn_named
 from bot.ports import Commands
 
 log = logging.getLogger(__name__)
@@ -77,10 +78,13 @@ class RunDesk:
         self._tasks = tasks
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self._asked = 0
 
     def start(self, wish: Wish) -> None:
         """All that comes of it is said in Discord."""
-        task = self._tasks.create_task(self._run(wish))
+        self._asked += 1
+        with turn_named(f"run-{self._asked}"):
+            task = self._tasks.create_task(self._run(wish))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

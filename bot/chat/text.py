@@ -13,7 +13,8 @@ from typing import Protocol
 from bot.chat.marks import Mark, NoMark, State
 from bot.chat.rendering import Rendered, render
 from bot.errors import DiscordError, SidetoneError
-from bot.events import Usage
+from bot.events import Notice, Usage
+from bot.log import turn_named
 from bot.ports import Brain
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,12 @@ class StreamedAnswer:
                     if isinstance(item, Usage):
                         if item.stop:
                             self._end(item)
+                    elif isinstance(item, Notice):
+                        self._note = item.text
+                        self._changed.set()
                     else:
+                        if not self._text:
+                            self._note = ""
                         self._text += item
                         self._changed.set()
         except SidetoneError as error:
@@ -208,6 +214,7 @@ class TextDesk:
         self._model = model or asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._asked = 0
 
     @property
     def conversations(self) -> int:
@@ -264,9 +271,13 @@ class TextDesk:
                 task.cancel()
 
     async def _answer(self, conversation: _Conversation, answer: StreamedAnswer, question: str) -> None:
+        self._asked += 1
         try:
-            async with conversation.turn:
-                await answer.run(question)
+            with turn_named(f"text-{self._asked}"):
+                async with conversation.turn:
+                    log.info("a question of %d characters", len(question))
+                    await answer.run(question)
+                log.info("answered")
         finally:
             if conversation.answer is answer:
                 conversation.answer = None

@@ -7,12 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from bot.chat.rendering import split
-from bot.chat.text import Outlet
-from bot.chat.voice_card import Card, Minutes, Mood
-from bot.errors import DiscordError, SidetoneError
-from bot.events import Event, Ready, SpeechStarted, Transcribed
-from bot.ports import Conversation, SoundOutput
+from bot.chat.latency import Turns
+from bot.chat.text import Outlet, Post
+from bot.chat.voice_card import Card, Mood
+from bot.chat.voice_record import Record, Thread
+from bot.errors import SidetoneError
+from bot.events import Event, Ready, SpeechStarted, Transcribed, TurnMetrics
+from bot.ports import Brain, Conversation, SoundOutput
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ READY_LIMIT_S = 20.0
 
 STOPPED = ""
 EVERYBODY_LEFT = "Everybody has left the voice channel, so I left too. `!direct` begins a new conversation."
+TRANSCRIPT = "Live transcript"
 NO_CALL = "There is no spoken conversation. Join a voice channel and write `!direct`."
 SHUTTING_DOWN = "The bot is being shut down."
 DEFECT = (
@@ -60,12 +62,26 @@ class Place(Protocol):
 
     def link(self) -> Link: ...
 
+    async def thread(self, post: Post, name: str) -> Thread:
+        """Opens one at a message of ours. Raises DiscordError."""
+
 
 class Call:
     """One spoken conversation from joining to leaving."""
 
-    def __init__(self, place: Place, conversation: Conversation, outlet: Outlet, idle_s: float) -> None:
+    def __init__(
+        self,
+        place: Place,
+        conversation: Conversation,
+        brain: Brain,
+        outlet: Outlet,
+        idle_s: float,
+        measured: Callable[[TurnMetrics], None],
+    ) -> None:
+        """`measured` is told how long each turn took."""
         self.place = place
+        self._measured = measured
+        self._brain = brain
         self.card = Card(place.mention)
         self.ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Empty when it has begun, else why it did not."""
@@ -73,8 +89,7 @@ class Call:
         self._outlet = outlet
         self._idle_s = idle_s
         self._link = place.link()
-        self._minutes = Minutes()
-        self._lines: asyncio.Queue[str] = asyncio.Queue()
+        self.record = Record(outlet, self._open_thread)
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._active = 0.0
 
@@ -92,7 +107,7 @@ class Call:
         try:
             await self._conversation.say(text)
         except SidetoneError as error:
-            self._lines.put_nowait(f"⚠️ {error}")
+            self.record.note(f"⚠️ {error}")
 
     async def run(self) -> None:
         """Never raises: what went wrong is said in Discord."""
@@ -111,22 +126,23 @@ class Call:
         if not self.ready.done():
             self.ready.set_result(reason or SHUTTING_DOWN)
         elif reason:
-            await self._post(reason)
+            await self.record.post(reason)
 
     async def _hold(self) -> str:
         self._active = asyncio.get_running_loop().time()
         self._conversation.mute(False)
-        works: list[Callable[[], Awaitable[None]]] = [self._converse, self._keep, self._show, self._watch, self._write]
+        writing = (self.record.write, self.record.caption)
+        works: list[Callable[[], Awaitable[None]]] = [self._converse, self._keep, self._show, self._watch, *writing]
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(_guarded(work, self.end)) for work in works]
             reason = await self._over
             for task in running:
                 task.cancel()
-        await self._write_rest()
+        await self.record.finish()
         return reason
 
     async def _converse(self) -> None:
-        await self._conversation.hold(self._link.source, self._on_event)
+        await self._conversation.hold(self._link.source, self._brain, self._on_event)
 
     async def _keep(self) -> None:
         self.end(await self._link.keep(self._reconnecting))
@@ -137,8 +153,9 @@ class Call:
 
     def _on_event(self, event: Event) -> None:
         self.card.feed(event)
-        for line in self._minutes.feed(event):
-            self._lines.put_nowait(line)
+        self.record.feed(event)
+        if isinstance(event, TurnMetrics):
+            self._measured(event)
         if isinstance(event, SpeechStarted | Transcribed):
             self._active = asyncio.get_running_loop().time()
         if isinstance(event, Ready) and not self.ready.done():
@@ -169,20 +186,9 @@ class Call:
                 minutes = self._idle_s / 60
                 self.end(f"Nobody has said anything for {minutes:g} minutes, so I left. `!direct` begins anew.")
 
-    async def _write(self) -> None:
-        while True:
-            await self._post(await self._lines.get())
-
-    async def _write_rest(self) -> None:
-        while not self._lines.empty():
-            await self._post(self._lines.get_nowait())
-
-    async def _post(self, text: str) -> None:
-        for part in split(text):
-            try:
-                await self._outlet.post(part)
-            except DiscordError as error:
-                log.warning("a line of the conversation was lost: %s", error)
+    async def _open_thread(self) -> Thread:
+        post = self.card.post or await self._outlet.post(TRANSCRIPT)
+        return await self.place.thread(post, TRANSCRIPT)
 
 
 async def _guarded(work: Callable[[], Awaitable[None]], end: Callable[[str], None]) -> None:
@@ -206,9 +212,17 @@ class VoiceDesk:
     """Takes `!direct` and what follows it."""
 
     def __init__(
-        self, conversation: Conversation | None, no_voice: str, tasks: asyncio.TaskGroup, idle_s: float
+        self,
+        conversation: Conversation | None,
+        no_voice: str,
+        tasks: asyncio.TaskGroup,
+        idle_s: float,
+        brains: Callable[[int, int], Brain],
     ) -> None:
-        """`no_voice`: why there is no `conversation` on this machine."""
+        """`no_voice`: why there is no `conversation` on this machine. `brains` knows what was said between a text
+        channel and a user."""
+        self._brains = brains
+        self.turns = Turns()
         self._conversation = conversation
         self._no_voice = no_voice
         self._tasks = tasks
@@ -225,14 +239,16 @@ class VoiceDesk:
     def conversation(self) -> Conversation | None:
         return self._conversation
 
-    async def begin(self, place: Place, outlet: Outlet) -> str:
-        """Joins and listens. Returns why not, as a sentence, or nothing."""
+    async def begin(self, place: Place, outlet: Outlet, channel: int, user: int) -> str:
+        """Joins and listens, and goes on with what `channel` (a text channel) and `user` have said to each other.
+        Returns why not, as a sentence, or nothing."""
         if self._conversation is None:
             return self._no_voice
         async with self._door:
             if self._call is not None:
                 return self._engaged(place, self._call)
-            call = self._call = Call(place, self._conversation, outlet, self._idle_s)
+            brain = self._brains(channel, user)
+            call = self._call = Call(place, self._conversation, brain, outlet, self._idle_s, self.turns.add)
             self._task = self._tasks.create_task(self._run(call))
             try:
                 async with asyncio.timeout(READY_LIMIT_S):

@@ -17,13 +17,16 @@ from bot.events import (
     Ready,
     ReplyDelta,
     ReplyDone,
+    SoundRecorded,
     SpeechEnded,
     SpeechStarted,
     Transcribed,
+    Waiting,
 )
 
 log = logging.getLogger(__name__)
 
+ANSWERER = "**Sidetone:** "
 EDIT_GAP_S = 1.0
 RENEW_S = 3000.0
 """Discord counts edits of a message that is older than an hour; a new card is nearer to the last words, too."""
@@ -45,6 +48,8 @@ class Progress:
         self.mood = Mood.JOINING
         self.muted = False
         self.reconnecting = False
+        self.recorded = ""
+        """The folder in which the conversation's sound is kept."""
 
     @property
     def words(self) -> str:
@@ -56,6 +61,8 @@ class Progress:
 
     def feed(self, event: Event) -> None:
         match event:
+            case SoundRecorded(folder=folder):
+                self.recorded = folder
             case Ready() | ReplyDone():
                 self.mood = Mood.LISTENING
             case SpeechStarted():
@@ -85,16 +92,24 @@ class Minutes:
             case ReplyDone(turn=turn, text=text):
                 self._answers.pop(turn, None)
                 if text.strip():
-                    yield f"**Sidetone:** {text.strip()}"
+                    yield answered(text)
             case Interrupted(turn=turn, heard=heard):
                 self._answers.pop(turn, None)
                 if heard.strip():
-                    yield f"**Sidetone:** {heard.strip()} … *(you cut in)*"
+                    yield answered(f"{heard.strip()} … *(you cut in)*")
+            case Waiting(message=message):
+                yield f"⏳ {message}"
             case Failed(turn=turn, message=message):
                 begun = self._answers.pop(turn, "").strip()
                 if begun:
-                    yield f"**Sidetone:** {begun} …"
+                    yield answered(f"{begun} …")
                 yield f"⚠️ {message}"
+
+
+def answered(text: str) -> str:
+    """A code block begins at the beginning of a line, or Discord and `rendering` take its end for a beginning."""
+    text = text.strip()
+    return f"{ANSWERER}{chr(10) if text.startswith('```') else ''}{text}"
 
 
 class Card:
@@ -110,12 +125,18 @@ class Card:
         self._shown = ""
 
     @property
+    def post(self) -> Post | None:
+        """The message, once it is there and unless somebody has deleted it."""
+        return self._post
+
+    @property
     def text(self) -> str:
         if self.progress.mood is Mood.ENDED:
             return f"The conversation in {self.channel} has ended."
+        recorded = self.progress.recorded and "⏺️ The sound is recorded on this PC (--debug-audio).\n"
         return (
-            f"**Speak now** into this PC's microphone; I answer in {self.channel}.\n"
-            f"{self.progress.words}\n`!mute`, `!unmute`, `!say TEXT`, `!voice NAME`, `!stop`"
+            f"**Speak now** into this PC's microphone; I answer in {self.channel}.\n{recorded}"
+            f"{self.progress.words}\n`!mute`, `!unmute`, `!say TEXT`, `!voice NAME`, `!mic`, `!captions on`, `!stop`"
         )
 
     def feed(self, event: Event) -> None:

@@ -5,6 +5,7 @@ What is wrong there, and is right here:
 - tasks are made from the socket's thread, which does not wake the loop: joining takes up to five seconds;
 - the socket's thread waits half a minute for a packet on a socket that has been replaced, and throws away answers that
   come before they are expected: in a silent channel a new connection is never made;
+- an answer that comes when joining has been called off ends in an exception;
 - whatever closes the websocket ends in waiting: here it ends in `lost`, and who holds the call connects anew.
 """
 
@@ -13,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
+import struct
 from typing import Any
 
 import discord
 from discord.voice import VoiceClient
 from discord.voice.enums import ConnectionFlowState
+from discord.voice.gateway import VoiceWebSocket
 from discord.voice.state import SocketEventReader, VoiceConnectionState
 
 log = logging.getLogger(__name__)
@@ -25,10 +28,9 @@ log = logging.getLogger(__name__)
 SELECT_S = 0.1
 """How long the reader may wait on a socket that is no longer the one."""
 BETWEEN_SOCKETS_S = 0.02
-PATIENCE = 50
-"""Times BETWEEN_SOCKETS_S, for py-cord to listen."""
-DISCOVERED = b"\0\2"
-"""How the answer begins that names our own address; nothing else that comes in is of use."""
+DISCOVERY = struct.Struct(">HHI64sH")
+"""1 or 2 for question or answer, the length of what follows it, our stream, our address, our port."""
+ASKED, ANSWERED, LENGTH = 1, 2, 70
 NO_NEWS_S = 13.0
 """Heartbeats are answered every 5 s: after two missed answers the connection is dead."""
 NEWS_LIMIT_S = 2.0
@@ -57,20 +59,35 @@ class _Reader(SocketEventReader):
                 # Closed meanwhile, or not yet there.
                 self._end.wait(BETWEEN_SOCKETS_S)
                 continue
-            if data.startswith(DISCOVERED):
+            if len(data) == DISCOVERY.size and int.from_bytes(data[:2]) == ANSWERED:
                 self._hand_over(data)
 
     def _hand_over(self, data: bytes) -> None:
-        """The answer may be here before py-cord has begun to listen for it."""
-        for _ in range(PATIENCE):
-            if self._callbacks or self._end.wait(BETWEEN_SOCKETS_S):
-                break
         for callback in tuple(self._callbacks):
             try:
                 self.state.loop.call_soon_threadsafe(callback, data)
             except RuntimeError:
                 # The loop has been closed: nobody waits any more.
                 return
+
+
+class _WebSocket(VoiceWebSocket):
+    async def get_ip(self) -> tuple[str, int]:
+        """Our address, as the voice server sees it."""
+        answer: asyncio.Future[bytes] = self.loop.create_future()
+
+        def take(data: bytes) -> None:
+            if not answer.done():
+                answer.set_result(data)
+
+        state = self.state
+        state.add_socket_listener(take)
+        try:
+            await self.loop.sock_sendall(state.socket, DISCOVERY.pack(ASKED, LENGTH, state.ssrc, b"", 0))
+            _, _, _, address, port = DISCOVERY.unpack(await answer)
+        finally:
+            state.remove_socket_listener(take)
+        return address.rstrip(b"\0").decode("ascii"), port
 
 
 class _State(VoiceConnectionState):
@@ -85,6 +102,12 @@ class _State(VoiceConnectionState):
     @_socket_reader.setter
     def _socket_reader(self, unused: SocketEventReader) -> None:
         self._reader = _Reader(self)
+
+    async def _connect_websocket(self, resume: bool) -> VoiceWebSocket:
+        seen = self.ws.seq_ack if self.ws else -1
+        ws = await _WebSocket.from_state(self, resume=resume, hook=self.hook, seq_ack=seen)
+        self.state = ConnectionFlowState.websocket_connected
+        return ws
 
     async def _poll_ws(self, reconnect: bool) -> None:
         """Reads until the connection is lost for good."""
@@ -124,6 +147,8 @@ class RepairedVoiceClient(VoiceClient):
         super().__init__(client, channel)
         self.lost: asyncio.Future[int] = self.loop.create_future()
         """Done when the connection has ended without our doing: its close code, or SILENT_DEATH."""
+        self.evicted: asyncio.Future[None] = self.loop.create_future()
+        """Done when a person has thrown the bot out of the channel, at whatever stage of joining it was."""
 
     def create_connection_state(self) -> VoiceConnectionState:
         return _State(self, hook=self._recv_hook)
@@ -148,7 +173,21 @@ class RepairedVoiceClient(VoiceClient):
         super().cleanup()
         self.lose(REPLACED)
 
+    async def disconnect(self, *, force: bool = False) -> None:
+        self.stop()
+        # Of a bot that was thrown out, Discord does not confirm that it is gone.
+        await self._connection.disconnect(force=force, wait=not self.evicted.done())
+        self.cleanup()
+
     async def on_voice_state_update(self, data: Any) -> None:
+        state = self._connection
+        if data.channel_id is None and not state._expecting_disconnect:
+            if not self.evicted.done():
+                self.evicted.set_result(None)
+            if not state.is_connected():
+                # Whoever is joining calls it off. py-cord would tear the connection from under it, and yet wait on.
+                self.lose(REPLACED)
+                return
         await super().on_voice_state_update(data)
-        if data.channel_id is None and self._connection.state is ConnectionFlowState.disconnected:
+        if data.channel_id is None and state.state is ConnectionFlowState.disconnected:
             self.lose(REPLACED)

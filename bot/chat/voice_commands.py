@@ -6,10 +6,11 @@ import discord
 from discord.ext import bridge, commands
 
 from bot.chat.bridging import Context, command, option
-from bot.chat.outlet import DiscordOutlet
+from bot.chat.outlet import DiscordOutlet, DiscordPost, DiscordThread
+from bot.chat.text import Post
 from bot.chat.voice import NO_CALL, Call, VoiceDesk
 from bot.chat.voice_link import Channel, VoiceLink
-from bot.errors import UnknownVoice
+from bot.errors import DiscordError, UnknownVoice
 
 NO_CHANNEL = "Join a voice channel first; I come to you there. Then write `!direct`."
 MAX_SAID = 1000
@@ -27,6 +28,10 @@ class DiscordPlace:
     def link(self) -> VoiceLink:
         return VoiceLink(self._channel)
 
+    async def thread(self, post: Post, name: str) -> DiscordThread:
+        assert isinstance(post, DiscordPost)  # noqa: S101 - the outlet of a call makes no others
+        return await post.thread(name)
+
 
 class VoiceCommands(commands.Cog):
     def __init__(self, desk: VoiceDesk) -> None:
@@ -42,7 +47,7 @@ class VoiceCommands(commands.Cog):
         await ctx.defer()
         # Messages of the channel and not answers to the command: those of a slash command can be edited for 15 minutes.
         outlet = DiscordOutlet(ctx.send, ctx.send)
-        refused = await self._desk.begin(DiscordPlace(state.channel), outlet)
+        refused = await self._desk.begin(DiscordPlace(state.channel), outlet, _channel(ctx), ctx.author.id)
         if refused or isinstance(ctx, bridge.BridgeApplicationContext):
             await ctx.respond(refused or f"I am in {state.channel.mention}.")
 
@@ -88,6 +93,24 @@ class VoiceCommands(commands.Cog):
             return
         await ctx.respond(f"From the next sentence on I speak as `{conversation.voice}`.")
 
+    @command(description="Writes what we say live into a thread, or in the channel again", usage="on|off")
+    @option("state", str, description="on or off", choices=["on", "off"])
+    async def captions(self, ctx: Context, state: str = "") -> None:
+        call = self._call(ctx)
+        if call is None:
+            await ctx.respond(NO_CALL, ephemeral=True)
+        elif state.lower() not in ("on", "off"):
+            now = "on" if call.record.captioned else "off"
+            await ctx.respond(f"Captions are {now}. Write `!captions on` or `!captions off`.")
+        elif state.lower() == "off":
+            await ctx.respond(call.record.end_captions())
+        else:
+            await ctx.defer()
+            try:
+                await ctx.respond(await call.record.begin_captions())
+            except DiscordError as error:
+                await ctx.respond(f"{error} What we say is written here, in the channel.")
+
     def _call(self, ctx: Context) -> Call | None:
         return self._desk.call(ctx.guild.id) if ctx.guild else None
 
@@ -98,3 +121,8 @@ class VoiceCommands(commands.Cog):
             return
         call.mute(on)
         await ctx.respond(done)
+
+
+def _channel(ctx: Context) -> int:
+    """The text channel of a command, or its thread."""
+    return (ctx.channel_id if isinstance(ctx, bridge.BridgeApplicationContext) else ctx.message.channel.id) or 0

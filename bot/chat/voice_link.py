@@ -42,6 +42,10 @@ NO_OPUS = (
 )
 
 
+class Unwelcome(DiscordError):
+    """Joining again would be refused, or would be against a person's will."""
+
+
 def refusal() -> str:
     """Why this machine cannot speak in Discord at all, as a sentence; empty when it can."""
     return no_encryption() or no_opus()
@@ -100,24 +104,42 @@ class VoiceLink:
         if problem := forbidden(self._channel):
             raise DiscordError(problem)
         try:
-            async with asyncio.timeout(JOIN_LIMIT_S):
-                self._client = await self._channel.connect(
-                    cls=RepairedVoiceClient, timeout=JOIN_LIMIT_S, reconnect=False
-                )
+            self._client = await self._connected()
+            await self._secure(self._client)
+            self._client.play(
+                self.source, application="voip", bitrate=64, signal_type="voice", fec=True, expected_packet_loss=0.05
+            )
         except discord.ConnectionClosed as error:
-            raise DiscordError(NO_DAVE if error.code == NO_ENCRYPTION else _closed(error.code)) from error
+            if error.code == NO_ENCRYPTION:
+                raise Unwelcome(NO_DAVE) from error
+            raise DiscordError(_closed(error.code)) from error
         except TimeoutError as error:
             raise DiscordError(
                 f"Discord's voice server did not answer within {JOIN_LIMIT_S:.0f} s. Voice needs UDP to the internet: "
                 "check the firewall, then try again."
             ) from error
         except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            if self._client and self._client.evicted.done():
+                raise Unwelcome(KICKED) from error
             log.warning("joining failed: %r", error)
             raise DiscordError("The voice channel could not be joined. Try again in a moment.") from error
-        await self._secure(self._client)
-        self._client.play(
-            self.source, application="voip", bitrate=64, signal_type="voice", fec=True, expected_packet_loss=0.05
-        )
+
+    async def _connected(self) -> RepairedVoiceClient:
+        """Raises what py-cord raises; Unwelcome as soon as somebody sends the bot away again."""
+        made: list[RepairedVoiceClient] = []
+
+        def make(client: discord.Client, channel: discord.abc.Connectable) -> RepairedVoiceClient:
+            made.append(RepairedVoiceClient(client, channel))
+            made[0].evicted.add_done_callback(lambda _: _end_now(limit))
+            return made[0]
+
+        try:
+            async with asyncio.timeout(JOIN_LIMIT_S) as limit:
+                return await self._channel.connect(cls=make, timeout=JOIN_LIMIT_S, reconnect=False)
+        except (TimeoutError, discord.ConnectionClosed) as error:
+            if (made and made[0].evicted.done()) or getattr(error, "code", 0) == REPLACED:
+                raise Unwelcome(KICKED) from error
+            raise
 
     async def keep(self, reconnecting: Callable[[bool], None]) -> str:
         """Watches the connection and makes it anew; `reconnecting` is told when that begins and ends. Returns when the
@@ -128,8 +150,8 @@ class VoiceLink:
             if code in FOR_GOOD:
                 return KICKED
             reconnecting(True)
-            if not await self._rejoin():
-                return LOST
+            if problem := await self._rejoin():
+                return problem
             reconnecting(False)
         return KICKED
 
@@ -148,23 +170,27 @@ class VoiceLink:
         except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
             log.info("leaving was not confirmed: %r", error)
 
-    async def _rejoin(self) -> bool:
+    async def _rejoin(self) -> str:
+        """Why it is not there again, as a sentence, or nothing."""
         await self.leave()
         for wait in REJOIN_S:
             await asyncio.sleep(wait)
             try:
                 await self.join()
-                return True
+            except Unwelcome as error:
+                return str(error)
             except DiscordError as error:
                 log.warning("joining again failed: %s", error)
                 await self.leave()
-        return False
+            else:
+                return ""
+        return LOST
 
     async def _secure(self, client: RepairedVoiceClient) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(SECURE_LIMIT_S):
                 # py-cord tells nobody when the keys are there.
-                while not client.secured:  # noqa: ASYNC110
+                while not client.secured and not client.evicted.done():  # noqa: ASYNC110
                     await asyncio.sleep(SECURE_EVERY_S)
 
     def _pause(self) -> None:
@@ -174,6 +200,12 @@ class VoiceLink:
     def _resume(self) -> None:
         if self._client and self._client.is_paused():
             self._client.resume()
+
+
+def _end_now(limit: asyncio.Timeout) -> None:
+    # It may be over already.
+    with suppress(RuntimeError):
+        limit.reschedule(0.0)
 
 
 def _closed(code: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from bot.events import Exchange, Message, Usage
+from bot.events import Exchange, Message, Notice, ToolCall, Usage
 from bot.llm.history import Conversation
 from bot.llm.prompt import OPENING
 from bot.ports import Llm
@@ -27,11 +27,13 @@ class ConversationBrain:
         """Tokens that one question may have; of a longer one the end is cut."""
         return self._history.longest
 
-    async def reply(self, question: str) -> AsyncGenerator[str | Usage, None]:
+    async def reply(self, question: str) -> AsyncGenerator[str | Notice | Usage, None]:
         self._history.ask(question)
         async with aclosing(self._llm.stream(self._history.messages)) as items:
             async for item in items:
-                yield item
+                # None is offered here, so none can come.
+                if not isinstance(item, ToolCall):
+                    yield item
 
     def answered(self, text: str, *, interrupted: bool = False) -> None:
         self._history.answered(text, interrupted=interrupted)

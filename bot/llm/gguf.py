@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typing import Any
 
 from bot.errors import ConfigError, ModelBroken, ModelMissing, OutOfMemory, StageError
 from bot.llm.llama_api import load_api, messages
+from bot.llm.sampler import Sampler, Sampling
+from bot.llm.saved_states import SavedStates, common
 from bot.llm.vocabulary import Vocabulary
 
 BATCH = 128
@@ -29,19 +32,6 @@ class Job:
     cancelled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    temperature: float = 0.2
-    top_k: int = 40
-    top_p: float = 0.9
-    repeat_penalty: float = 1.05
-    """Divides the odds of tokens already used in this answer; 1.0 is off."""
-    repeat_window: int = 96
-    """Tokens."""
-    seed: int | None = None
-    """None draws a new one for each answer."""
-
-
 class Gguf:
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
@@ -51,7 +41,9 @@ class Gguf:
         self.vocabulary: Vocabulary
         """From `load` until `close`."""
         self._context: Any = None
-        self._sampler: Any = None
+        self.sampler: Sampler
+        """From `load` until `close`."""
+        self.saved = SavedStates()
         self._job = Job()
         self._cached: list[int] = []
         """Tokens whose keys and values the context holds, in order."""
@@ -75,7 +67,7 @@ class Gguf:
         self._context = api.llama_init_from_model(self._model, self._context_params(context, threads, device))
         if not self._context:
             raise self._explain(f"The language model {self.name} cannot be started with LLM_CONTEXT={context}")
-        self._sampler = self._make_sampler(sampling)
+        self.sampler = Sampler(api, self._model, self.vocabulary.size, sampling)
 
     @property
     def loaded(self) -> bool:
@@ -91,7 +83,7 @@ class Gguf:
         one, so that the next token can be sampled), or None when `job` was called off. Either way the context stays
         usable."""
         self._job = job
-        keep = min(_common(self._cached, tokens), len(tokens) - 1)
+        keep = min(self._recall(tokens), len(tokens) - 1)
         self._forget_from(keep)
         for at in range(keep, len(tokens), BATCH):
             if job.cancelled or not self._decode(tokens[at : at + BATCH]):
@@ -104,20 +96,39 @@ class Gguf:
         return not job.cancelled and self._decode([token])
 
     def sample(self) -> int:
-        return int(self._api.llama_sampler_sample(self._sampler, self._context, -1))
-
-    def restart_sampling(self) -> None:
-        self._api.llama_sampler_reset(self._sampler)
+        return self.sampler.draw(self._context)
 
     def close(self) -> None:
-        if self._sampler:
-            self._api.llama_sampler_free(self._sampler)
+        if hasattr(self, "sampler"):
+            self.sampler.close()
+            del self.sampler
         if self._context:
             self._api.llama_free(self._context)
         if self._model:
             self._api.llama_model_free(self._model)
-        self._sampler = self._context = self._model = None
+        self._context = self._model = None
         self._cached.clear()
+        self.saved.clear()
+
+    def _recall(self, tokens: Sequence[int]) -> int:
+        """How many of `tokens` the context holds, after it was exchanged for a saved one where that has more. What is
+        about to be lost is saved: another conversation's turn."""
+        keep = common(self._cached, tokens)
+        saved = self.saved.best(tokens)
+        if self.saved.worth(len(self._cached) - keep):
+            size = self._api.llama_state_seq_get_size(self._context, 0)
+            if self.saved.takes(size):
+                data = (ctypes.c_uint8 * size)()
+                if self._api.llama_state_seq_get_data(self._context, data, size, 0) == size:
+                    self.saved.put(self._cached, data)
+        if saved is None or not self.saved.worth(saved.common - keep):
+            return keep
+        self._forget_from(0)
+        if self._api.llama_state_seq_set_data(self._context, saved.data, len(saved.data), 0) != len(saved.data):
+            self._forget_from(0)
+            return 0
+        self._cached = list(saved.tokens)
+        return saved.common
 
     def _decode(self, tokens: Sequence[int]) -> bool:
         array = (self._api.llama_token * len(tokens))(*tokens)
@@ -153,22 +164,6 @@ class Gguf:
         self._abort = self._api.ggml_abort_callback(lambda _: self._job.cancelled)
         params.abort_callback = self._abort
         return params
-
-    def _make_sampler(self, sampling: Sampling) -> Any:
-        api = self._api
-        chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-        vocabulary = self.vocabulary.size
-        seed = api.LLAMA_DEFAULT_SEED if sampling.seed is None else sampling.seed
-        for link in (
-            # Top-k first: penalties over the whole vocabulary are slow.
-            api.llama_sampler_init_top_k(sampling.top_k),
-            api.llama_sampler_init_penalties(vocabulary, sampling.repeat_window, sampling.repeat_penalty, 0.0, 0.0),
-            api.llama_sampler_init_top_p(sampling.top_p, 1),
-            api.llama_sampler_init_temp(sampling.temperature),
-            api.llama_sampler_init_dist(seed),
-        ):
-            api.llama_sampler_chain_add(chain, link)
-        return chain
 
     def _explain(self, what: str) -> ModelBroken | OutOfMemory:
         said = " ".join(messages.lines).lower()
@@ -214,11 +209,3 @@ def default_threads() -> tuple[int, int]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Above 4 logical cores two of them usually share one real core.
     return max(1, min(8, cores - 1 if cores <= 4 else cores // 2)), max(1, min(16, cores))
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Length of the common start."""
-    for at, (left, right) in enumerate(zip(one, other, strict=False)):
-        if left != right:
-            return at
-    return min(len(one), len(other))

@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import StageError
-from bot.events import EngineInfo, Message, Usage
+from bot.events import EngineInfo, Message, Tool, ToolCall, Usage
 from bot.llm.chat_template import ChatTemplate, Formatter
-from bot.llm.gguf import Gguf, Job, Sampling
-from bot.llm.repetition import goes_in_circles
-from bot.llm.text_stream import TextStream
+from bot.llm.generation import Clock, Generation
+from bot.llm.gguf import Gguf, Job
+from bot.llm.sampler import Sampling
+from bot.llm.tool_text import plain
 from bot.worker import Worker
-
-Clock = Callable[[], float]
-
-STOPS = ("<|im_start|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>")
-"""Small models sometimes write the names of control tokens as plain text."""
 
 
 class LocalLlm:
@@ -60,38 +56,47 @@ class LocalLlm:
             memory_bytes=0,
         )
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage, None]:
+    async def stream(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer: bool = False
+    ) -> AsyncGenerator[str | ToolCall | Usage, None]:
         job = self._take_over()
         clock = asyncio.get_running_loop().time
-        answer: _Answer | None = None
+        generation: Generation | None = None
         told = False
         try:
             while not self._closed and not job.cancelled:
-                if answer is None:
-                    answer = await self._worker.run(self._begin, tuple(messages), job, clock)
-                text = await self._worker.run(answer.step)
+                if generation is None:
+                    generation = await self._worker.run(self._begin, tuple(messages), job, clock, tuple(tools), answer)
+                text = await self._worker.run(generation.step)
                 if text:
                     if not told:
                         told = True
-                        yield answer.usage("")
+                        yield generation.usage("")
                     yield text
-                if answer.stop:
-                    yield answer.usage(answer.stop)
+                if generation.stop:
+                    if generation.call:
+                        yield generation.call
+                    yield generation.usage(generation.stop)
                     return
-            yield answer.usage("cancelled") if answer else Usage(0, 0, 0, 0.0, "cancelled")
+            yield generation.usage("cancelled") if generation else Usage(0, 0, 0, 0.0, "cancelled")
         finally:
             job.cancelled = True
 
-    async def warm(self, messages: Sequence[Message]) -> None:
+    async def warm(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> None:
         job = self._take_over()
         try:
-            await self._worker.run(self._warm, tuple(messages), job)
+            await self._worker.run(self._warm, _readable(messages, tools), job)
         finally:
             job.cancelled = True
 
     def count(self, text: str) -> int:
         self._check_open()
         return len(self._gguf.vocabulary.tokens(text))
+
+    @property
+    def saved_bytes(self) -> int:
+        """Of memory, that hold what was evaluated of other conversations than the last."""
+        return self._gguf.saved.size
 
     async def close(self) -> None:
         if self._closed:
@@ -123,76 +128,33 @@ class LocalLlm:
             self._gguf.close()
             raise
 
-    def _begin(self, messages: tuple[Message, ...], job: Job, clock: Clock) -> _Answer:
-        prompt = self._gguf.vocabulary.tokens(self._template.prompt(messages))
+    def _begin(
+        self,
+        messages: tuple[Message, ...],
+        job: Job,
+        clock: Clock,
+        tools: tuple[Tool, ...] = (),
+        answer: bool = False,
+    ) -> Generation:
+        prompt = self._gguf.vocabulary.tokens(self._template.prompt(_readable(messages, tools)))
         if len(prompt) >= self._gguf.size:
             raise StageError(
                 f"The conversation has {len(prompt)} tokens, but the language model can hold {self._gguf.size}. "
                 "Ask a shorter question, or raise LLM_CONTEXT."
             )
-        return _Answer(self._gguf, prompt, min(self._max_tokens, self._gguf.size - len(prompt)), job, clock)
+        longest = min(self._max_tokens, self._gguf.size - len(prompt))
+        return Generation(self._gguf, prompt, longest, job, clock, () if answer else tools, bool(tools) and answer)
 
-    def _warm(self, messages: tuple[Message, ...], job: Job) -> None:
+    def _warm(self, messages: Sequence[Message], job: Job) -> None:
         one, other = (self._gguf.vocabulary.tokens(prompt) for prompt in self._template.continuations(messages))
         certain = one[: next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)]
         if certain and len(certain) < self._gguf.size and not job.cancelled:
             self._gguf.evaluate(certain, job)
 
 
-class _Answer:
-    """One generation, driven a step at a time on the worker's thread."""
-
-    def __init__(self, gguf: Gguf, prompt: list[int], limit: int, job: Job, clock: Clock) -> None:
-        self.stop = ""
-        """Set when it is over: the reason, in the words of `Usage.stop`."""
-        self._gguf = gguf
-        self._prompt = prompt
-        self._limit = limit
-        self._job = job
-        self._clock = clock
-        self._text = ""
-        self._stream = TextStream(STOPS)
-        self._evaluated = 0
-        self._completed = 0
-        self._prompt_seconds = 0.0
-        self._pending: int | None = None
-        """The newest token: sampled, not yet evaluated, as its evaluation serves only the one after it."""
-
-    def step(self) -> str:
-        """Goes on until there is text to show, or until the end. The end may bring a last piece of text."""
-        while not self.stop:
-            if not self._advance():
-                self.stop = "cancelled"
-                return ""
-            token = self._pending = self._gguf.sample()
-            self._completed += 1
-            if self._gguf.vocabulary.ends(token):
-                self.stop = "end"
-                return self._stream.finish()
-            text = self._stream.feed(self._gguf.vocabulary.piece(token))
-            self._text += text
-            if self._stream.stopped:
-                self.stop = "end"
-            elif self._completed >= self._limit or (text and goes_in_circles(self._text)):
-                self.stop = "length"
-                text += self._stream.finish()
-            if text:
-                return text
-        return ""
-
-    def usage(self, stop: str) -> Usage:
-        return Usage(len(self._prompt), self._evaluated, self._completed, self._prompt_seconds, stop)
-
-    def _advance(self) -> bool:
-        """Evaluates what the next token depends on. False when called off."""
-        if self._pending is not None:
-            return self._gguf.append(self._pending, self._job)
-        started = self._clock()
-        self._gguf.restart_sampling()
-        evaluated = self._gguf.evaluate(self._prompt, self._job)
-        self._evaluated = evaluated or 0
-        self._prompt_seconds = self._clock() - started
-        return evaluated is not None
+def _readable(messages: Sequence[Message], tools: Sequence[Tool]) -> Sequence[Message]:
+    """What a chat template can render."""
+    return plain(messages, tools) if tools or any(m.calls or m.call_id for m in messages) else messages
 
 
 def _formatter(gguf: Gguf) -> Formatter:

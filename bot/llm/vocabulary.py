@@ -28,10 +28,11 @@ class Vocabulary:
         token = getattr(self._api, f"llama_vocab_{which}")(self._vocab)
         return self._api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace") if token >= 0 else ""
 
-    def tokens(self, text: str) -> list[int]:
-        """Names of control tokens in the text become those tokens. The start token comes first exactly once."""
+    def tokens(self, text: str, *, continues: bool = False) -> list[int]:
+        """Names of control tokens in the text become those tokens. The start token comes first exactly once, but not
+        before what `continues` something."""
         start = self.special("bos")
-        add_start = not (start and text.startswith(start))
+        add_start = not continues and not (start and text.startswith(start))
         data = text.encode()
         for size in (len(data) + 8, 2 * len(data) + 64):
             found = (self._api.llama_token * size)()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import os
 from dataclasses import replace
 
 from agent_wsl import protocol
 from bot.agent_types import Change, Changes, Command, FilePage, Hit, Hits, Job, Output, Watched
+from bot.tools.paths import to_linux
 from bot.tools.wsl import AgentClient
 
 CHUNK = 128 << 10
@@ -18,11 +20,14 @@ START_S = 40.0
 
 
 class AgentHands:
-    def __init__(self, client: AgentClient) -> None:
+    def __init__(self, client: AgentClient, distribution: str = "", *, windows: bool = os.name == "nt") -> None:
+        """On Windows, paths may be written as there; `distribution` is the one in which the agent runs."""
         self._client = client
+        self._distribution = distribution
+        self._windows = windows
 
     async def read(self, user: str, path: str, first_line: int, lines: int) -> FilePage:
-        page = await self._client.call(user, protocol.ReadFile(path, first_line - 1, lines))
+        page = await self._client.call(user, protocol.ReadFile(self._path(path), first_line - 1, lines))
         more = page.next_offset is not None
         return FilePage(page.path, page.size, page.binary, page.text, page.offset + 1, page.lines, more, page.cut)
 
@@ -32,16 +37,16 @@ class AgentHands:
         return Hits(hits, found.files, found.skipped, found.stopped)
 
     async def watch(self, user: str, path: str) -> Watched:
-        return _watched(await self._client.call(user, protocol.WatchAdd(path)))
+        return _watched(await self._client.call(user, protocol.WatchAdd(self._path(path))))
 
     async def unwatch(self, user: str, path: str) -> None:
-        await self._client.call(user, protocol.WatchRemove(path))
+        await self._client.call(user, protocol.WatchRemove(self._path(path)))
 
     async def watches(self, user: str) -> tuple[Watched, ...]:
         return tuple(map(_watched, (await self._client.call(user, protocol.Watches())).watches))
 
-    async def changes(self, user: str, cursor: str) -> Changes:
-        found = await self._client.call(user, protocol.Changes(cursor))
+    async def changes(self, user: str, cursor: str, *, wait_s: float = 0.0) -> Changes:
+        found = await self._client.call(user, protocol.Changes(cursor, wait_s), wait_s + 10)
         changes = tuple(Change(c.time, c.path, c.kind, c.moved_from, c.lines, c.note) for c in found.changes)
         return Changes(found.cursor, changes, found.lost)
 
@@ -64,6 +69,10 @@ class AgentHands:
     async def kill(self, user: str, job_id: str) -> Job:
         return _job(await self._client.call(user, protocol.JobKill(job_id)))
 
+    def _path(self, path: str) -> str:
+        """As the agent calls it. Raises AgentError."""
+        return to_linux(path, self._distribution) if self._windows else path
+
 
 def _watched(watch: protocol.Watch) -> Watched:
     return Watched(watch.path, watch.kind, f"{watch.method}: {watch.reason}" if watch.reason else watch.method)
@@ -75,6 +84,7 @@ def _job(status: protocol.JobStatus) -> Job:
         status.command,
         status.cwd,
         status.state,
+        status.started,
         status.duration_s,
         status.exit_code,
         status.signal,

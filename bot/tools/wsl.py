@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TypeVar
 
 from agent_wsl import protocol
-from agent_wsl.client import DEADLINE_S, connect
+from agent_wsl.client import DEADLINE_S
 from agent_wsl.envelope import Call
 from agent_wsl.errors import KeyRejected, Refusal, Unreachable
 from bot.config import AgentSettings
 from bot.errors import AgentError, ConfigError
 from bot.tools.lane import Backoff, Lane
+from bot.tools.reach import Reach
 
 R = TypeVar("R")
 WORK_LANES = 6
@@ -36,7 +36,7 @@ class AgentClient:
                 "API_KEY is not set, so the tool agent cannot be used: put the same one (16 characters or more) into "
                 "the .env of the agent and of the bot."
             )
-        self._connect = partial(connect, settings.host, settings.port, settings.api_key, settings.tls)
+        self._connect = Reach(settings).connect
         self._backoff = Backoff()
         self._control = Lane("agent-control", self._connect, self._backoff)
         self._control_free = asyncio.Lock()

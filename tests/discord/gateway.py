@@ -112,6 +112,7 @@ class Gateway:
         session = f"voice-{world.snowflake()}"
         await self.dispatch("VOICE_STATE_UPDATE", world.voice_state(world.BOT, channel, session))
         if channel is not None:
+            await self.voice.on_stage("seen")
             await self.update_voice_server(session)
 
     async def update_voice_server(self, session: str = "") -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 
 from bot import config, log
 from bot.chat.approvals import APPROVAL_S
@@ -17,11 +20,13 @@ from bot.chat.failed_runs import FailedRuns
 from bot.errors import SidetoneError, StageError
 from bot.events import Exchange, Usage
 from bot.llm.diagnosis import DiagnosisQuestion
-from bot.ports import Brain, ToolAgent
+from bot.lookout import Explained, Lookout
+from bot.ports import Brain, Talk, ToolAgent
+from bot.sentinel.sentinel import Sentinel
 from bot.tools.hands import AgentHands
 from bot.tools.wsl import AgentClient
 from tests.discord.script import LONG_ANSWER
-from tests.discord.spoken import ScriptedConversation
+from tests.discord.spoken import ScriptedConversation, ScriptedMicrophones
 
 
 class ScriptedBrain:
@@ -66,6 +71,9 @@ class ScriptedBrain:
                 raise ZeroDivisionError("a defect")
             case "ping":
                 yield f"@everyone @here <@{rest}> look!"
+            case "code":
+                yield "```python\nsecret_value = 1\n```\n"
+                yield "It is short."
             case "nothing":
                 yield "\n"
             case _:
@@ -79,7 +87,7 @@ class ScriptedBrain:
         return
 
 
-def make_brain(past: Sequence[Exchange]) -> Brain:
+def make_brain(past: Sequence[Exchange], talk: Talk) -> Brain:
     return ScriptedBrain(past)
 
 
@@ -90,11 +98,18 @@ def say(text: str) -> None:
 async def main(settings: config.Settings) -> None:
     client = AgentClient(settings.agent) if settings.agent.api_key else None
     agent: ToolAgent | None = AgentHands(client) if client else None
-    spoken = Spoken(ScriptedConversation(say)) if "--voice" in sys.argv else TEXT_ONLY
+    spoken = TEXT_ONLY
+    if "--voice" in sys.argv:
+        spoken = Spoken(ScriptedConversation(say), microphones=ScriptedMicrophones())
     lifetime_s = next((float(each[11:]) for each in sys.argv if each.startswith("--approval=")), APPROVAL_S)
-    diagnosis = DiagnosisQuestion(lambda text: len(text) // 4, lambda: 1500)
-    tools = Tools(agent, lifetime_s, Debugging(diagnosis, [FailedRuns(agent)] if agent else []))
-    await run_discord(settings, make_brain, say, model="a script", spoken=spoken, tools=tools)
+    read_once = partial(Sentinel, time.time)
+    diagnosis = Explained(DiagnosisQuestion(lambda text: len(text) // 4, lambda: 1500), read_once)
+    async with AsyncExitStack() as closing:
+        watch = Lookout(agent, read_once(), FailedRuns(agent), read_once) if agent else None
+        if watch:
+            await closing.enter_async_context(watch.watching())
+        tools = Tools(agent, lifetime_s, Debugging(diagnosis, [watch] if watch else []))
+        await run_discord(settings, make_brain, say, model="a script", spoken=spoken, tools=tools)
     if client:
         await client.close()
     left = asyncio.all_tasks() - {asyncio.current_task()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -40,34 +41,106 @@ class Heard:
         return len(self.pcm) > 0 and int(np.abs(self.pcm.astype(np.int32)).max()) > AUDIBLE
 
 
+class Member:
+    """Another member of an end-to-end encrypted group, in one connection of the bot's."""
+
+    def __init__(self, user: int, channel: int, sender: ExternalSender) -> None:
+        self.user = user
+        self.tries: list[tuple[float, bool]] = []
+        """When a frame came in, and whether it could be decrypted."""
+        self._session = dave.Session()
+        self._session.init(1, channel, str(user), dave.SignatureKeyPair.generate(1))
+        self._session.set_external_sender(sender.package())
+        self._decryptor = dave.Decryptor()
+
+    def key_package(self) -> bytes:
+        package = self._session.get_marshalled_key_package()
+        assert package
+        return package
+
+    def propose(self, proposals: bytes, members: set[str]) -> None:
+        self._session.process_proposals(proposals, members)
+
+    def join(self, welcome: bytes, members: set[str]) -> None:
+        assert self._session.process_welcome(welcome, members), "libdave refuses the Welcome"
+        self._listen()
+
+    def commit(self, commit: bytes) -> None:
+        assert isinstance(self._session.process_commit(commit), dict), "libdave refuses the commit"
+        self._listen()
+
+    def decrypt(self, frame: bytes) -> bytes | None:
+        clear = self._decryptor.decrypt(dave.MediaType.audio, frame)
+        self.tries.append((time.monotonic(), clear is not None))
+        return clear
+
+    def _listen(self) -> None:
+        ratchet = self._session.get_key_ratchet(str(world.BOT))
+        assert ratchet
+        self._decryptor.transition_to_key_ratchet(ratchet)
+
+
 class Dave:
-    """The other member of the end-to-end encrypted group, in one connection of the bot's."""
+    """The group in one connection of the bot's: the bot, the owner, and who comes and goes."""
 
     def __init__(self, channel: int, sender: ExternalSender) -> None:
         self._sender = sender
         self._channel = channel
-        self._session = dave.Session()
-        self._session.init(1, channel, str(world.OWNER), dave.SignatureKeyPair.generate(1))
-        self._session.set_external_sender(sender.package())
-        self._decryptor: dave.Decryptor | None = None
+        self._owner = Member(world.OWNER, channel, sender)
+        self.members: list[Member] = []
+        """In the order of the tree, behind the bot."""
+        self.changed = asyncio.Event()
+        """Set by each commit."""
+        self._newcomer: Member | None = self._owner
+        self._epoch = 0
+
+    @property
+    def transition(self) -> int:
+        """Number of the change that the last commit made; the first takes effect at once."""
+        return self._epoch - 1
 
     def proposal(self) -> bytes:
-        package = self._session.get_marshalled_key_package()
-        assert package
-        return self._sender.add(package, self._channel)
+        return self._sender.add(self._owner.key_package(), self._channel)
+
+    def invite(self, user: int) -> bytes:
+        """Op 27."""
+        self._newcomer = Member(user, self._channel, self._sender)
+        return self._proposed(self._sender.add(self._newcomer.key_package(), self._channel, self._epoch))
+
+    def dismiss(self, user: int) -> bytes:
+        """Op 27 for the last who came."""
+        gone = self.members.pop()
+        assert gone.user == user
+        return self._proposed(self._sender.remove(len(self.members) + 1, self._channel, self._epoch))
 
     def committed(self, data: bytes) -> bytes:
-        """Takes op 28 of the bot and joins; gives the commit for op 29."""
-        commit, welcome = welcome_in(data)
-        assert self._session.process_welcome(welcome, {str(world.OWNER), str(world.BOT)}), "libdave refuses the Welcome"
-        ratchet = self._session.get_key_ratchet(str(world.BOT))
-        assert ratchet
-        self._decryptor = dave.Decryptor()
-        self._decryptor.transition_to_key_ratchet(ratchet)
+        """Takes op 28 of the bot; gives the commit for op 29."""
+        commit, newcomer = data, self._newcomer
+        if newcomer:
+            commit, welcome = welcome_in(data)
+        for member in self.members:
+            member.commit(commit)
+        if newcomer:
+            newcomer.join(welcome, self._users({str(newcomer.user)}))
+            self.members.append(newcomer)
+            self._newcomer = None
+        self._epoch += 1
+        self.changed.set()
         return commit
 
     def decrypt(self, frame: bytes) -> bytes | None:
-        return self._decryptor.decrypt(dave.MediaType.audio, frame) if self._decryptor else None
+        """As the owner hears it."""
+        heard = [member.decrypt(frame) for member in self.members]
+        return heard[0] if heard else None
+
+    def _proposed(self, proposals: bytes) -> bytes:
+        more = {str(self._newcomer.user)} if self._newcomer else set()
+        for member in self.members:
+            member.propose(proposals, self._users(more))
+        return proposals
+
+    def _users(self, more: set[str]) -> set[str]:
+        return {str(world.BOT), *(str(member.user) for member in self.members)} | more
 
 
 class Listener:
@@ -80,6 +153,8 @@ class Listener:
         self.heard: list[Heard] = []
         self.unreadable = 0
         """Packets that could not be decrypted."""
+        self.last_encrypted = b""
+        """As DAVE has it."""
 
     def feed(self, packet: bytes) -> None:
         now = time.monotonic()
@@ -88,6 +163,7 @@ class Listener:
         frame = self._box.decrypt(packet[HEADER:-NONCE], header, nonce + bytes(24 - NONCE))
         opus, encrypted = frame, False
         if self._group and frame != SILENCE:
+            self.last_encrypted = frame
             clear = self._group.decrypt(frame)
             if clear is None:
                 self.unreadable += 1

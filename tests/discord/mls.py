@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 MLS10 = PUBLIC_MESSAGE = BASIC_CREDENTIAL = ADD = 1
 EXTERNAL = PROPOSAL = 2
+REMOVE = 3
 APPEND = 0
 
 
@@ -48,11 +49,18 @@ class ExternalSender:
         public = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         return vector(public) + struct.pack(">H", BASIC_CREDENTIAL) + vector(b"loopback")
 
-    def add(self, key_package: bytes, group: int) -> bytes:
-        """Op 27: the proposal to add the owner of `key_package` to a group in its first epoch."""
+    def add(self, key_package: bytes, group: int, epoch: int = 0) -> bytes:
+        """Op 27: the proposal to add the owner of `key_package` to a group."""
+        return self._proposal(struct.pack(">H", ADD) + key_package, group, epoch)
+
+    def remove(self, leaf: int, group: int, epoch: int) -> bytes:
+        """Op 27: the proposal to remove a member, by its place in the tree."""
+        return self._proposal(struct.pack(">HI", REMOVE, leaf), group, epoch)
+
+    def _proposal(self, proposal: bytes, group: int, epoch: int) -> bytes:
         sender = struct.pack(">BI", EXTERNAL, 0)
-        content = vector(struct.pack(">Q", group)) + struct.pack(">Q", 0) + sender + vector(b"")
-        content += struct.pack(">BH", PROPOSAL, ADD) + key_package
+        content = vector(struct.pack(">Q", group)) + struct.pack(">Q", epoch) + sender + vector(b"")
+        content += bytes([PROPOSAL]) + proposal
         message = struct.pack(">HH", MLS10, PUBLIC_MESSAGE) + content
         to_sign = vector(b"MLS 1.0 FramedContentTBS") + vector(message)
         signature = self._key.sign(to_sign, ec.ECDSA(hashes.SHA256()))

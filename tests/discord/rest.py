@@ -60,6 +60,9 @@ class Rest:
         self.sent: list[tuple[str, Json]] = []
         """Each message, edit and answer with a text: the way it came, and what the bot sent."""
         self.typing = 0
+        self.threads_allowed = True
+        self.threads: dict[str, str] = {}
+        """Ids of threads by the id of the message they begin at."""
         self.cdn: dict[str, bytes] = {}
         """Contents of attached files by their id."""
         self.portal = Portal()
@@ -77,6 +80,7 @@ class Rest:
             web.put(commands, self._register),
             web.post(message, self._post),
             web.post(f"{API}/channels/{{channel}}/typing", self._typing),
+            web.post(f"{message}/{{message}}/threads", self._thread),
             web.patch(f"{message}/{{message}}", self._patch),
             web.post(f"{API}/channels/{{channel}}/typing", self._typing),
             web.put(f"{message}/{{message}}/reactions/{{emoji}}/@me", self._react),
@@ -112,6 +116,14 @@ class Rest:
             return too_long
         channel = int(request.match_info.get("channel", world.CHANNEL))
         return reply(self._show(payload, files, channel).raw)
+
+    async def _thread(self, request: web.Request) -> web.Response:
+        if not self.threads_allowed:
+            return reply({"message": "Missing Permissions", "code": 50013}, 403)
+        # Discord gives a thread the id of its message.
+        number = self.threads[request.match_info["message"]] = request.match_info["message"]
+        name = (await request.json())["name"]
+        return reply(world.thread(int(number), int(request.match_info["channel"]), world.BOT, name), 201)
 
     async def _callback(self, request: web.Request) -> web.Response:
         payload, files = await body(request)

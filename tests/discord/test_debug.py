@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.agent.process import KEY, running
+from tests.agent.process import KEY, AgentProcess, running
 from tests.discord.conftest import LAUNCH, BotProcess, log_in
 from tests.discord.loopback import Loopback
 from tests.discord.world import FRIEND, OWNER
@@ -22,13 +22,18 @@ ASKED = "Asked: Diagnose this error for me, in writing."
 
 
 @pytest.fixture(scope="module")
-def bot(loopback: Loopback, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BotProcess]:
-    with running(tmp_path_factory.mktemp("agent"), ALLOWED_COMMANDS="python3") as agent:
-        wanted = {"API_KEY": KEY, "PORT": str(agent.port), "DISCORD_ALLOWED_USERS": f"{OWNER},{FRIEND}"}
-        process = log_in(loopback, *LAUNCH, **wanted)
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
+    with running(tmp_path_factory.mktemp("agent"), ALLOWED_COMMANDS="python3") as process:
         yield process
-        process.kill()
-        assert "a defect in" not in process.output
+
+
+@pytest.fixture(scope="module")
+def bot(loopback: Loopback, agent: AgentProcess) -> Iterator[BotProcess]:
+    wanted = {"API_KEY": KEY, "PORT": str(agent.port), "DISCORD_ALLOWED_USERS": f"{OWNER},{FRIEND}"}
+    process = log_in(loopback, *LAUNCH, **wanted)
+    yield process
+    process.kill()
+    assert "a defect in" not in process.output
 
 
 def fresh(loopback: Loopback) -> int:
@@ -115,6 +120,31 @@ def test_with_nothing_it_takes_what_failed_last(loopback: Loopback, bot: BotProc
     before = len(loopback.messages)
     loopback.say(FRIEND, "!debug")
     loopback.wait_for_text("Nothing has failed that I know of.", after=before)
+
+
+def test_with_nothing_it_takes_an_error_that_a_watched_log_got_since(
+    loopback: Loopback, bot: BotProcess, agent: AgentProcess
+) -> None:
+    server = agent.root / "server.log"
+    server.write_text("started\n", encoding="utf-8")
+    before = fresh(loopback)
+    loopback.say(OWNER, "!watch server.log")
+    loopback.wait_for_text("Watching ", after=before)
+    trace = 'Traceback (most recent call last):\n  File "/src/shop/cart.py", line 12, in total\n    return p / n\n'
+    with server.open("a", encoding="utf-8") as file:
+        file.write(f"{trace}{ERROR}\nnext request\n")
+
+    def told() -> bool:
+        before = len(loopback.messages)
+        loopback.slash(OWNER, "debug")
+        loopback.wait("an answer", lambda: len(loopback.messages) > before)
+        loopback.wait_for_text("Answered: ", after=before)
+        return "division by zero`, from " in loopback.messages[before].text
+
+    loopback.wait("the log's error", told)
+    shown = "\n".join(message.text for message in loopback.messages[before:])
+    assert f"It comes from {server}." in shown
+    assert "Where to look first: /src/shop/cart.py:12 in total" in shown
 
 
 def test_what_cannot_be_read_is_named(loopback: Loopback, bot: BotProcess) -> None:

@@ -18,19 +18,9 @@ from tests.discord.world import BOT, CHANNEL, OTHER_CHANNEL, OWNER, STRANGER, TH
 pytestmark = pytest.mark.slow
 
 COMMANDS = [
-    *(
-        "!ask QUESTION",
-        "!changes",
-        "!clear",
-        "!debug [TEXT]",
-        "!direct",
-        "!find PATTERN",
-        "!help",
-        "!history",
-        "!jobs",
-        "!kill ID",
-    ),
-    *("!mute", "!read PATH[:LINES]", "!run COMMAND", "!say TEXT", "!status", "!stop", "!unmute"),
+    *("!ask QUESTION", "!captions on|off", "!changes", "!clear", "!debug [TEXT]", "!direct", "!find PATTERN", "!help"),
+    *("!history", "!jobs", "!kill ID", "!latency", "!mic [DEVICE]", "!mute", "!read PATH[:LINES]", "!run COMMAND"),
+    *("!say TEXT", "!status", "!stop", "!unmute"),
     *("!unwatch DIR|FILE", "!voice [NAME]", "!watch DIR|FILE", "!watches"),
 ]
 EDIT_GAP_S = 0.98

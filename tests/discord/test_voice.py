@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.discord import world
-from tests.discord.conftest import LAUNCH, BotProcess, log_in
-from tests.discord.hearing import audible, direct, hears, say
+from tests.discord.conftest import BotProcess
+from tests.discord.hearing import audible, direct, hears, outside_a_call, say, voice_bot
 from tests.discord.listener import RATE, sound
 from tests.discord.loopback import Loopback
 from tests.discord.network import VOICE_HOSTS
@@ -20,34 +20,17 @@ from tests.discord.world import FRIEND, OTHER_VOICE, OWNER, VOICE
 
 pytestmark = pytest.mark.slow
 
-UNTIDY = ("Traceback", "ResourceWarning", "never retrieved", "was destroyed", "Unclosed")
-
 
 @pytest.fixture(scope="module")
 def bot(loopback: Loopback) -> Iterator[BotProcess]:
-    loopback.voice.present = {OWNER: VOICE}
-    process = log_in(loopback, *LAUNCH, "--voice")
-    yield process
-    try:
-        assert process.running
-        assert not any(word in process.output for word in (*UNTIDY, world.TOKEN)), process.output
-        # The voice token is as secret as the other.
-        assert loopback.voice.expected["token"] not in process.output
-    finally:
-        process.kill()
+    with voice_bot(loopback) as process:
+        yield process
 
 
 @pytest.fixture(autouse=True)
 def quiet(loopback: Loopback, bot: BotProcess) -> Iterator[None]:
-    """Each test begins outside the voice channel, with its owner in it."""
-    loopback.voice.present = {OWNER: VOICE}
-    loopback.move(OWNER, VOICE)
-    loopback.voice.dave, loopback.voice.refuse_with = True, 0
-    loopback.gateway.region = VOICE_HOSTS[0]
-    yield
-    if loopback.voice.bot_channel is not None:
-        loopback.say(OWNER, "!stop")
-        loopback.wait("the end of the call", lambda: loopback.voice.bot_channel is None)
+    with outside_a_call(loopback):
+        yield
 
 
 @pytest.mark.parametrize("encrypted", [True, False], ids=["dave", "plain"])
@@ -125,6 +108,18 @@ def test_voices(loopback: Loopback, bot: BotProcess) -> None:
     loopback.wait_for_text('There is no voice "nobody".')
 
 
+def test_microphones(loopback: Loopback, bot: BotProcess) -> None:
+    loopback.say(OWNER, "!mic")
+    shown = loopback.wait_for_text("The microphones of this PC").text
+    assert ">  0  Headset @everyone\n   1  Webcam" in shown
+    loopback.slash(OWNER, "mic", device="1")
+    loopback.wait_for_text("I listen with `Webcam \u02cbx\u02cb` now.")
+    loopback.say(OWNER, "!mic")
+    loopback.wait_for_text("   0  Headset @everyone\n>  1  Webcam")
+    loopback.say(OWNER, "!mic nobody")
+    loopback.wait_for_text("There is no microphone 'nobody'.")
+
+
 def test_commands_without_a_call(loopback: Loopback, bot: BotProcess) -> None:
     for text in ("!mute", "!unmute", "!say hello", "!stop"):
         before = len(loopback.messages)
@@ -155,6 +150,37 @@ def test_a_speaker_who_leaves_does_not_end_the_call(loopback: Loopback, bot: Bot
     loopback.wait("that it goes on reading", lambda: connection.acknowledged == connection.sequence, 8)
     assert loopback.voice.connection is connection
     hears(loopback, say(loopback, "tone 0.5"))
+
+
+def test_members_who_come_and_go_in_mid_speech(loopback: Loopback, bot: BotProcess) -> None:
+    """The keys change each time; whoever is there hears all of it, whoever has left nothing more."""
+    direct(loopback)
+    began = say(loopback, "tone 5")
+    hears(loopback, began)
+    time.sleep(0.5)
+    friend = loopback.run(loopback.voice.joins_group(FRIEND))
+    joined = time.monotonic()
+    loopback.move(FRIEND, VOICE)
+    loopback.run(loopback.voice.speaks(FRIEND))
+    time.sleep(1.2)
+    parting = time.monotonic()
+    loopback.move(FRIEND, None)
+    loopback.run(loopback.voice.leaves_group(FRIEND))
+    left, so_far = time.monotonic(), len(friend.tries)
+    time.sleep(1)
+    tones = audible(loopback, began)
+    listener = loopback.voice.connection.listener
+    assert listener
+    assert listener.unreadable == 0
+    assert all(each.encrypted for each in tones)
+    assert tones[-1].at > left + 0.8, "it fell silent"
+    assert all(later.sequence - earlier.sequence == 1 for earlier, later in pairwise(tones))
+    heard = [ok for at, ok in friend.tries if joined + 0.2 < at < parting]
+    assert len(heard) > 30
+    assert all(heard)
+    assert len(friend.tries) == so_far
+    late = listener.last_encrypted
+    assert friend.decrypt(late) is None, "who has left still understands"
 
 
 def test_another_region_leaves_no_hole(loopback: Loopback, bot: BotProcess) -> None:

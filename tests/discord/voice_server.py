@@ -7,12 +7,14 @@ import json
 import os
 import struct
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
 from tests.discord import world
-from tests.discord.listener import Dave, Heard, Listener
+from tests.discord.listener import Dave, Heard, Listener, Member
 from tests.discord.mls import ExternalSender
 from tests.discord.world import Json
 
@@ -61,6 +63,8 @@ class VoiceServer:
         """A close code instead of READY."""
         self.crash_with = 0
         """A close code once, right after the keys."""
+        self.on_stage: Callable[[str], Awaitable[None]] = _nothing
+        """Told how far a connection has come: "hello", "identified", "described"."""
         self.connections: list[Connection] = []
         self.identified: list[Json] = []
         self.present: dict[int, int] = {}
@@ -93,6 +97,14 @@ class VoiceServer:
         await socket.prepare(request)
         connection = Connection(socket, request.host, self.bot_channel or 0, time.monotonic())
         self.connections.append(connection)
+        # Whoever was thrown out hangs up in the middle of things.
+        with suppress(ConnectionResetError):
+            await self._talk(connection)
+        return socket
+
+    async def _talk(self, connection: Connection) -> None:
+        socket = connection.socket
+        await self.on_stage("hello")
         await socket.send_str(json.dumps({"op": 8, "d": {"v": 8, "heartbeat_interval": HEARTBEAT_MS}}))
         while (frame := await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
             if frame.type is WSMsgType.BINARY:
@@ -101,7 +113,6 @@ class VoiceServer:
                 message = json.loads(frame.data)
                 await self._on_text(connection, message["op"], message["d"])
         connection.closed_with = frame.data if frame.type is WSMsgType.CLOSE else None
-        return socket
 
     async def _on_text(self, connection: Connection, op: int, data: Json) -> None:
         if op == 0:
@@ -118,6 +129,8 @@ class VoiceServer:
             connection.speaking.append((time.monotonic(), data["speaking"]))
         elif op == 7:
             await connection.send(9, {})
+        elif op == 23:
+            await connection.send(22, {"transition_id": data["transition_id"]})
 
     async def _identify(self, connection: Connection, data: Json) -> None:
         self.identified.append(data)
@@ -131,6 +144,7 @@ class VoiceServer:
             return
         port = self.udp.get_extra_info("sockname")[1]
         modes = ["aead_aes256_gcm_rtpsize", MODE]
+        await self.on_stage("identified")
         await connection.send(2, {"ssrc": BOT_SSRC, "ip": "127.0.0.1", "port": port, "modes": modes})
 
     async def _describe(self, connection: Connection) -> None:
@@ -142,6 +156,7 @@ class VoiceServer:
         keys = {"mode": MODE, "secret_key": list(secret), "dave_protocol_version": int(self.dave)}
         await connection.send(4, keys)
         connection.described = time.monotonic()
+        await self.on_stage("described")
         if self.crash_with:
             code, self.crash_with = self.crash_with, 0
             await connection.socket.close(code=code)
@@ -158,7 +173,7 @@ class VoiceServer:
             await connection.send_binary(27, connection.group.proposal())
         elif op == 28:
             commit = connection.group.committed(rest)
-            await connection.send_binary(29, struct.pack(">H", 0) + commit)
+            await connection.send_binary(29, struct.pack(">H", connection.group.transition) + commit)
 
     # What people and Discord do
 
@@ -167,6 +182,26 @@ class VoiceServer:
 
     async def leaves(self, user: int) -> None:
         await self.connection.send(13, {"user_id": str(user)})
+
+    async def joins_group(self, user: int) -> Member:
+        """Somebody comes into the channel, and into its encrypted group."""
+        group = self._group()
+        await self.connection.send(11, {"user_ids": [str(user)]})
+        await self.connection.send_binary(27, group.invite(user))
+        await group.changed.wait()
+        return group.members[-1]
+
+    async def leaves_group(self, user: int) -> None:
+        group = self._group()
+        await self.leaves(user)
+        await self.connection.send_binary(27, group.dismiss(user))
+        await group.changed.wait()
+
+    def _group(self) -> Dave:
+        group = self.connection.group
+        assert group
+        group.changed.clear()
+        return group
 
     async def crash(self, code: int) -> None:
         await self.connection.socket.close(code=code)
@@ -177,6 +212,10 @@ class VoiceServer:
             self.udp.sendto(DISCOVERY.pack(2, 70, ssrc, address[0].encode(), address[1]), address)
         elif self.connections and (listener := self.connection.listener):
             listener.feed(data)
+
+
+async def _nothing(stage: str) -> None:
+    return
 
 
 class _Udp(asyncio.DatagramProtocol):

@@ -85,15 +85,16 @@ def channel(channel_id: int) -> Json:
     }
 
 
-def thread(thread_id: int) -> Json:
+def thread(thread_id: int, parent_id: int = CHANNEL, owner: int = OWNER, name: str = "") -> Json:
     times = {"archived": False, "auto_archive_duration": 1440, "archive_timestamp": NOW, "locked": False}
     counts = {"message_count": 0, "member_count": 2, "total_message_sent": 0}
     return {
         **channel(thread_id),
         **counts,
+        **({"name": name} if name else {}),
         "type": 11,
-        "parent_id": str(CHANNEL),
-        "owner_id": str(OWNER),
+        "parent_id": str(parent_id),
+        "owner_id": str(owner),
         "thread_metadata": times,
     }
 

@@ -14,9 +14,9 @@ import pytest
 from bot.errors import ConfigError, ModelBroken, ModelMissing, StageError
 from bot.events import Message, Usage
 from bot.llm.brain import ConversationBrain
-from bot.llm.gguf import Sampling
 from bot.llm.local import LocalLlm
 from bot.llm.prompt import OPENING
+from bot.llm.sampler import Sampling
 
 pytestmark = pytest.mark.slow
 

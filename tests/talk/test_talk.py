@@ -221,7 +221,7 @@ def test_ask_streams_an_answer() -> None:
         (["talk", "--wav", "tests/audio/question.wav"], {"STT_MODEL": "gigantic"}, 2, "gigantic"),
         (["talk", "--wav", "tests/audio/question.wav", "--out", "tests/audio/question.wav"], {}, 2, "same file"),
         (["talk", "--wav", "tests/audio/question.wav", "--out", "README.md/x.wav"], {}, 12, "x.wav"),
-        (["ask", "Hello?"], {"LLM_PROVIDER": "openai"}, 14, "LLM_PROVIDER"),
+        (["ask", "Hello?"], {"LLM_PROVIDER": "openai", "OPENAI_API_KEY": ""}, 2, "OPENAI_API_KEY is not set"),
         (["ask", " "], {}, 2, "no question"),
         (["run"], {"DISCORD_TOKEN": ""}, 2, "DISCORD_TOKEN"),
     ],

@@ -41,6 +41,8 @@ class ScriptedPortAudio:
         self.threads: set[str] = set()
         self.streams: list[Stream] = []
         self.present = [Device(0, "Headset", "ALSA", 1, 2, 48_000, True, True)]
+        self.plugged_in: list[Device] = []
+        """Seen after the next search."""
         self.rates = {16_000, 24_000}
         self.feed: Callable[[bytes, float, bool], None] = lambda data, lag, lost: None
         self.pull: Callable[[int, float, bool], bytes] = lambda frames, lead, late: b""
@@ -73,6 +75,7 @@ class ScriptedPortAudio:
 
     def reinitialise(self) -> None:
         self.note("reinitialise")
+        self.present, self.plugged_in = [*self.present, *self.plugged_in], []
         assert not self.streams, "a stream that is open when PortAudio ends crashes the process"
 
 

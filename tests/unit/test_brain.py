@@ -15,7 +15,7 @@ class WarmLlm(FakeLlm):
         super().__init__(lambda messages: f"about {messages[-1].content}")
         self.warmed: list[tuple[Message, ...]] = []
 
-    async def warm(self, messages: object) -> None:
+    async def warm(self, messages: object, tools: object = ()) -> None:
         assert isinstance(messages, tuple)
         self.warmed.append(messages)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bot import call, config
+from bot.audio.choice import MicrophoneChoice
 from bot.audio.outputs import PacedOutput
 from bot.call import SpokenConversation
 from bot.engines import Voice
@@ -38,11 +39,13 @@ def hold(
     async def main() -> None:
         voice = Voice(LoudnessVad(), FakeStt(["What is it?", "And then?"]), tts)
         brain = FakeBrain(["It is a test.", "Then it ends."])
-        talk = SpokenConversation(config.load(None, settings), voice, lambda: brain, ["af_heart"])
+        talk = SpokenConversation(
+            config.load(None, settings), voice, lambda each: each, ["af_heart"], MicrophoneChoice("sounddevice", "")
+        )
         with pytest.raises(UnavailableFeature, match="no spoken conversation"):
             await talk.say("Hello.")
         async with asyncio.TaskGroup() as tasks:
-            holding = tasks.create_task(talk.hold(PacedOutput(), seen))
+            holding = tasks.create_task(talk.hold(PacedOutput(), brain, seen))
             await asyncio.sleep(0.2)
             await script(talk)
             holding.cancel()
@@ -122,3 +125,16 @@ def test_without_barge_in_it_does_not_hear_itself(microphone: list[tuple[float, 
     seen, tts = hold(script, BARGE_IN="off")
     assert "speech_started" not in seen.names()
     assert " ".join(tts.spoken) == TEXT
+
+
+def test_what_was_heard_when_the_call_ended_is_kept(microphone: list[tuple[float, float]]) -> None:
+    microphone.append((0.3, 1.0))
+
+    async def script(talk: SpokenConversation) -> None:
+        # In the middle of the answer, which takes 1.2 s to say.
+        await asyncio.sleep(3.5)
+
+    seen, _ = hold(script)
+    ((_, cut),) = seen.named("interrupted")
+    assert cut.heard.startswith("It is")  # type: ignore[attr-defined]
+    assert "reply_done" not in seen.names()

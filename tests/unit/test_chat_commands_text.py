@@ -155,7 +155,7 @@ def test_hits_and_changes() -> None:
 
 
 def test_a_list_of_jobs_fits() -> None:
-    job = Job("0123456789abcdef", "word " * 100, "/", "done", 61.2, 137, "SIGKILL", "memory")
+    job = Job("0123456789abcdef", "word " * 100, "/", "done", 0.0, 61.2, 137, "SIGKILL", "memory")
     text = showing.jobs([job] * 100)
     assert units(text) <= LIMIT
     assert "more memory than it may; exit code 137, after 1 min 1 s" in text

@@ -156,12 +156,13 @@ def test_off_keeps_nothing() -> None:
 def test_a_remembered_brain_goes_on_where_it_was(tmp_path: Path) -> None:
     made: list[Sequence[Exchange]] = []
 
-    def make(past: Sequence[Exchange]) -> FakeBrain:
+    def make(past: Sequence[Exchange], talk: tuple[int, int]) -> FakeBrain:
+        assert talk == (1, 2)
         made.append(past)
         return FakeBrain(["one two", "three"], prompt_s=0, word_s=0)
 
     async def talk(history: History) -> None:
-        brain = RememberedBrain(make, history, 1, 2)
+        brain = RememberedBrain(make, history, None, 1, 2)
         for question in ("a", "b"):
             _ = [item async for item in brain.reply(question)]
             brain.answered(f"to {question}", interrupted=question == "b")

@@ -30,7 +30,7 @@ from bot.errors import AgentError, DiscordError
 from bot.ports import Commands
 from tests.virtual_clock import run_virtual
 
-JOB = Job("j1", "make", "/p", "running", 0.0, None, "", "")
+JOB = Job("j1", "make", "/p", "running", 0.0, 0.0, None, "", "")
 ENDED = replace(JOB, state="done", duration_s=3.0, exit_code=0, ended_by="exit")
 
 

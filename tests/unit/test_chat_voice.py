@@ -8,8 +8,10 @@ from itertools import pairwise
 
 import pytest
 
+from bot.chat.text import Post
 from bot.chat.voice import EVERYBODY_LEFT, NO_CALL, VoiceDesk
 from bot.chat.voice_card import Card, Minutes, Mood, Progress
+from bot.chat.voice_record import Captions, Thread
 from bot.errors import AudioDeviceError, DiscordError
 from bot.events import (
     Event,
@@ -23,7 +25,8 @@ from bot.events import (
     SpeechStarted,
     Transcribed,
 )
-from bot.ports import EventSink, SoundOutput
+from bot.ports import Brain, EventSink, SoundOutput
+from tests.fakes import FakeBrain
 from tests.unit.test_chat_text import FakeOutlet
 from tests.virtual_clock import run_virtual
 
@@ -76,12 +79,14 @@ def test_both_sides_are_written_down() -> None:
         Failed(4, "stage_failed", "It failed."),
         Interrupted(5, ""),
     ]
+    events.append(ReplyDone(6, "```python\nx\n```\nSo."))
     assert [line for event in events for line in minutes.feed(event)] == [
         "**You:** Why?",
         "**Sidetone:** Because.",
         "**Sidetone:** It is … *(you cut in)*",
         "**Sidetone:** Half of …",
         "⚠️ It failed.",
+        "**Sidetone:** \n```python\nx\n```\nSo.",
     ]
 
 
@@ -163,15 +168,27 @@ class NoOutput:
         return
 
 
+class FakeThread(FakeOutlet):
+    mention = "#thread"
+
+
 class FakePlace:
     guild = 1
     mention = "#voice"
+    channels = frozenset({5, 6})
 
     def __init__(self) -> None:
         self.made = FakeLink()
+        self.no_threads = ""
+        self.opened = FakeThread()
 
     def link(self) -> FakeLink:
         return self.made
+
+    async def thread(self, post: Post, name: str) -> Thread:
+        if self.no_threads:
+            raise DiscordError(self.no_threads)
+        return self.opened
 
 
 class FakeConversation:
@@ -187,7 +204,7 @@ class FakeConversation:
     def choose_voice(self, name: str) -> None:
         self.voice = name
 
-    async def hold(self, output: SoundOutput, emit: EventSink) -> None:
+    async def hold(self, output: SoundOutput, brain: Brain, emit: EventSink) -> None:
         self.emit = emit
         await asyncio.sleep(0.1)
         if self.failure:
@@ -212,7 +229,7 @@ def play(script: Script, idle_s: float = 600.0) -> list[str]:
     async def main() -> None:
         conversation = FakeConversation()
         async with asyncio.TaskGroup() as tasks:
-            desk = VoiceDesk(conversation, "", tasks, idle_s)
+            desk = VoiceDesk(conversation, "", tasks, idle_s, lambda channel, user: FakeBrain([]))
             await script(desk, FakePlace(), conversation, outlet)
             await desk.close()
 
@@ -223,9 +240,9 @@ def play(script: Script, idle_s: float = 600.0) -> list[str]:
 def test_a_call_begins_and_ends() -> None:
     async def script(desk: VoiceDesk, place: FakePlace, talk: FakeConversation, outlet: FakeOutlet) -> None:
         assert await desk.stop(1) == NO_CALL
-        assert await desk.begin(place, outlet) == ""
+        assert await desk.begin(place, outlet, 5, 6) == ""
         assert place.made.inside
-        assert "already talking in #voice" in await desk.begin(place, outlet)
+        assert "already talking in #voice" in await desk.begin(place, outlet, 5, 6)
         call = desk.call(1)
         assert call
         assert desk.call(2) is None
@@ -247,13 +264,13 @@ def test_a_call_begins_and_ends() -> None:
 def test_what_keeps_it_from_beginning_is_said() -> None:
     async def script(desk: VoiceDesk, place: FakePlace, talk: FakeConversation, outlet: FakeOutlet) -> None:
         place.made.refuses = "The channel is full."
-        assert await desk.begin(place, outlet) == "The channel is full."
+        assert await desk.begin(place, outlet, 5, 6) == "The channel is full."
         other = FakePlace()
         talk.failure = ExceptionGroup("", [AudioDeviceError("There is no microphone.")])
-        assert await desk.begin(other, outlet) == "There is no microphone."
+        assert await desk.begin(other, outlet, 5, 6) == "There is no microphone."
         assert not other.made.inside
         talk.failure = None
-        assert await desk.begin(FakePlace(), outlet) == ""
+        assert await desk.begin(FakePlace(), outlet, 5, 6) == ""
 
     play(script)
 
@@ -261,7 +278,7 @@ def test_what_keeps_it_from_beginning_is_said() -> None:
 @pytest.mark.parametrize("reason", ["I was thrown out.", ""])
 def test_the_end_of_the_connection_ends_the_call(reason: str) -> None:
     async def script(desk: VoiceDesk, place: FakePlace, talk: FakeConversation, outlet: FakeOutlet) -> None:
-        await desk.begin(place, outlet)
+        await desk.begin(place, outlet, 5, 6)
         place.made.gone.set_result(reason)
         await asyncio.sleep(1)
         assert desk.call(1) is None
@@ -272,7 +289,7 @@ def test_the_end_of_the_connection_ends_the_call(reason: str) -> None:
 
 def test_it_leaves_an_empty_channel_but_waits_for_who_dropped_out() -> None:
     async def script(desk: VoiceDesk, place: FakePlace, talk: FakeConversation, outlet: FakeOutlet) -> None:
-        await desk.begin(place, outlet)
+        await desk.begin(place, outlet, 5, 6)
         place.made.people = False
         await asyncio.sleep(5)
         place.made.people = True
@@ -287,7 +304,7 @@ def test_it_leaves_an_empty_channel_but_waits_for_who_dropped_out() -> None:
 
 def test_it_leaves_when_nobody_says_anything() -> None:
     async def script(desk: VoiceDesk, place: FakePlace, talk: FakeConversation, outlet: FakeOutlet) -> None:
-        await desk.begin(place, outlet)
+        await desk.begin(place, outlet, 5, 6)
         for _ in range(5):
             await asyncio.sleep(40)
             talk.emit(SpeechStarted(1))
@@ -296,3 +313,106 @@ def test_it_leaves_when_nobody_says_anything() -> None:
         assert desk.call(1) is None
 
     assert "Nobody has said anything for 1 minutes, so I left. `!direct` begins anew." in play(script, 60.0)
+
+
+def test_captions_grow_in_a_thread_and_go_back_to_the_channel() -> None:
+    thread = FakeThread()
+
+    async def script(desk: VoiceDesk, place: FakePlace, talk: FakeConversation, outlet: FakeOutlet) -> None:
+        place.opened = thread
+        await desk.begin(place, outlet, 5, 6)
+        call = desk.call(1)
+        assert call
+        assert "in the channel" in call.record.end_captions()
+        place.no_threads = "I may not."
+        with pytest.raises(DiscordError, match="I may not"):
+            await call.record.begin_captions()
+        talk.emit(Transcribed(1, "Zero?", "en"))
+        place.no_threads = ""
+        assert await call.record.begin_captions() == "What we say is written live in #thread now."
+        assert "already" in await call.record.begin_captions()
+        talk.emit(Transcribed(1, "Why?", "en"))
+        for word in ("Be", "cause ", "it ", "is."):
+            talk.emit(ReplyDelta(1, word))
+            await asyncio.sleep(0.7)
+        talk.emit(ReplyDone(1, "Because it is."))
+        talk.emit(ReplyDelta(2, "It goes on and"))
+        talk.emit(Interrupted(2, "It goes"))
+        talk.emit(ReplyDelta(3, "Unheard"))
+        talk.emit(Interrupted(3, ""))
+        await asyncio.sleep(3)
+        talk.emit(ReplyDelta(4, "Half "))
+        talk.emit(Failed(4, "stage_failed", "It failed."))
+        assert call.record.end_captions() == "What we say is written here again."
+        talk.emit(Transcribed(5, "And now?", "en"))
+        await asyncio.sleep(3)
+
+    posted = play(script)
+    assert [text for text in posted if text.startswith(("**You", "**Side", "⚠️"))] == [
+        "**You:** Zero?",
+        "**You:** And now?",
+    ]
+    last = {number: text for _, number, text in thread.writes}
+    assert list(last.values()) == [
+        "**You:** Why?",
+        "**Sidetone:** Because it is.",
+        "**Sidetone:** It goes … *(you cut in)*",
+        "**Sidetone:** Unheard …",
+        "**Sidetone:** Half …",
+        "⚠️ It failed.",
+    ]
+    growing = [(at, text) for at, number, text in thread.writes if number == 1]
+    assert len(growing) >= 3
+    assert min(later - earlier for (earlier, _), (later, _) in pairwise(growing)) >= 1.0
+
+
+def test_a_thread_that_takes_no_more_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(desk: VoiceDesk, place: FakePlace, talk: FakeConversation, outlet: FakeOutlet) -> None:
+        place.opened.errors.append(DiscordError("The thread is locked."))
+        await desk.begin(place, outlet, 5, 6)
+        call = desk.call(1)
+        assert call
+        await call.record.begin_captions()
+        talk.emit(Transcribed(1, "Why?", "en"))
+        await asyncio.sleep(2)
+        talk.emit(Transcribed(2, "And?", "en"))
+        await asyncio.sleep(2)
+
+    posted = play(script)
+    assert any("The thread is locked. What we say is written here again." in text for text in posted)
+    assert "**You:** Why?" in posted
+    assert "**You:** And?" in posted
+
+
+def test_the_last_words_of_a_call_are_written_in_the_thread() -> None:
+    thread = FakeThread()
+
+    async def script(desk: VoiceDesk, place: FakePlace, talk: FakeConversation, outlet: FakeOutlet) -> None:
+        place.opened = thread
+        await desk.begin(place, outlet, 5, 6)
+        call = desk.call(1)
+        assert call
+        await call.record.begin_captions()
+        talk.emit(Transcribed(1, "Why?", "en"))
+        talk.emit(ReplyDelta(1, "So."))
+        await desk.stop(1)
+
+    play(script)
+    assert [text for _, _, text in thread.writes] == ["**You:** Why?", "**Sidetone:** So."]
+
+
+def test_long_captions_are_split() -> None:
+    outlet = FakeThread()
+
+    async def main() -> None:
+        captions = Captions(outlet)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(captions.run())
+            for _ in range(10):
+                captions.feed(ReplyDelta(1, "word " * 100), [])
+                await asyncio.sleep(0.9)
+            captions.close()
+
+    run_virtual(main())
+    assert outlet.posts == 3
+    assert all(len(text) <= 2000 for _, _, text in outlet.writes)

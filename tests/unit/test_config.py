@@ -47,7 +47,7 @@ def test_secrets_are_known_as_such_and_not_shown() -> None:
     values = {"DISCORD_TOKEN": "a-token", "API_KEY": "a-key", "ANTHROPIC_API_KEY": "another", "LLM_SEED": "1"}
     found = settings(**values)
     assert sorted(found.secrets) == ["a-key", "a-token", "another"]
-    assert "another" not in repr(found)
+    assert not [value for value in ("a-token", "a-key", "another") if value in repr(found)]
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -69,4 +69,4 @@ def test_the_example_names_what_the_loader_reads_and_changes_nothing() -> None:
     read = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)} | set(LOCAL_PATHS)
     assert len(read) > 20
     known = {line.partition("=")[0] for line in example.read_text(encoding="utf-8").splitlines() if "=" in line}
-    assert {str(name) for name in read} - known == {"HTTPS_PROXY", "https_proxy"}
+    assert {str(name) for name in read} - known == {"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"}

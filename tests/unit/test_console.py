@@ -75,6 +75,18 @@ def test_the_table_has_a_line_for_each_engine_and_a_sum() -> None:
     assert "60.0 MB" in text
 
 
+def test_the_table_names_the_gpus_memory_where_there_is_some() -> None:
+    on_cpu = EngineInfo("VAD", "Silero", "silero.onnx", 2_000_000, "cpu", 0.5, 30_000_000)
+    on_gpu = EngineInfo("LLM", "Phi", "phi.gguf", 2_000_000, "cuda", 0.5, 30_000_000, 2_500_000_000)
+    out = io.StringIO()
+    Console(file=out, width=100).print(engines_table([on_cpu, on_gpu], 1.5))
+    assert "VRAM" in out.getvalue()
+    assert out.getvalue().count("2.50 GB") == 2
+    out = io.StringIO()
+    Console(file=out, width=100).print(engines_table([on_cpu], 1.5))
+    assert "VRAM" not in out.getvalue()
+
+
 def test_a_character_that_the_output_lacks_is_not_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="cp1252"))

@@ -86,7 +86,7 @@ def test_middle_out_keeps_what_it_is_told() -> None:
 
 
 def job(number: str, command: str, code: int | None, *, ended_by: str = "exit", state: str = "done") -> Job:
-    return Job(number, command, "/", state, 1.0, code, "", ended_by)
+    return Job(number, command, "/", state, 0.0, 1.0, code, "", ended_by)
 
 
 class Agent:

@@ -12,7 +12,7 @@ import pytest
 from bot.chat.rendering import split
 from bot.chat.safe_rest import _safe_form, safe
 from bot.chat.showing import plain
-from bot.log import MaskedFormatter
+from bot.log import PlainLines, masking
 from bot.masking import HIDDEN, PIECE, STEP, Mask
 
 SECRET = "MTIzNDU2.Gx_y-z.aB3_dE6_gH9-kL2_nO5_qR8-tU1_wX4"  # noqa: S105 - worth nothing
@@ -93,7 +93,7 @@ def test_the_log_hides_them_in_tracebacks_too(caplog: pytest.LogCaptureFixture) 
         raise ValueError(f"refused {SECRET}")
     except ValueError:
         logging.getLogger("bot.test").exception("with %s", SECRET)
-    line = MaskedFormatter([SECRET]).format(caplog.records[-1])
+    line = PlainLines(masking([SECRET])).format(caplog.records[-1])
     assert "Traceback" in line
     assert line.count(HIDDEN) == 2
     assert SECRET not in line

@@ -145,7 +145,8 @@ def test_a_second_start_asks_pip_for_nothing_and_is_quick(project: Project) -> N
 def test_changed_requirements_are_installed(project: Project) -> None:
     project.run("doctor")
     project.write("requirements-win.txt", "sidetone-needs-this==2\n")
-    project.run("doctor")
+    _, output = project.run("doctor")
+    assert "Since the last set-up requirements-win.txt changed" in output
     assert len(project.calls("pip")) == 2
 
 
