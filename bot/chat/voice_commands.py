@@ -7,6 +7,7 @@ from discord.ext import bridge, commands
 
 from bot.chat.bridging import Context, command, option
 from bot.chat.outlet import DiscordOutlet, DiscordPost, DiscordThread
+from bot.chat.rendering import units
 from bot.chat.text import Post
 from bot.chat.voice import NO_CALL, Call, VoiceDesk
 from bot.chat.voice_link import Channel, VoiceLink
@@ -48,13 +49,16 @@ class VoiceCommands(commands.Cog):
         # Messages of the channel and not answers to the command: those of a slash command can be edited for 15 minutes.
         outlet = DiscordOutlet(ctx.send, ctx.send)
         refused = await self._desk.begin(DiscordPlace(state.channel), outlet, _channel(ctx), ctx.author.id)
-        if refused or isinstance(ctx, bridge.BridgeApplicationContext):
-            await ctx.respond(refused or f"I am in {state.channel.mention}.")
+        if refused:
+            await ctx.respond(refused, ephemeral=True)
+        elif isinstance(ctx, bridge.BridgeApplicationContext):
+            await ctx.respond(f"I am in {state.channel.mention}.")
 
     @command(description="Ends the spoken conversation")
     async def stop(self, ctx: Context) -> None:
         await ctx.defer()
-        await ctx.respond(await self._desk.stop(ctx.guild.id if ctx.guild else 0) or "I have left the voice channel.")
+        refused = await self._desk.stop(ctx.guild.id if ctx.guild else 0)
+        await ctx.respond(refused or "I have left the voice channel.", ephemeral=bool(refused))
 
     @command(description="Stops listening; what I am saying goes on")
     async def mute(self, ctx: Context) -> None:
@@ -70,7 +74,7 @@ class VoiceCommands(commands.Cog):
         call = self._call(ctx)
         if call is None:
             await ctx.respond(NO_CALL, ephemeral=True)
-        elif len(text) > MAX_SAID:
+        elif units(text) > MAX_SAID:
             await ctx.respond(f"That is too long to be said; {MAX_SAID} characters are the limit.", ephemeral=True)
         else:
             await ctx.respond(f"🔊 {text}")

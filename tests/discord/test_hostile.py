@@ -85,7 +85,7 @@ def test_only_people_and_only_once(loopback: Loopback, bot: BotProcess) -> None:
 def test_every_command_marks_how_it_ended(loopback: Loopback, bot: BotProcess) -> None:
     for text in ("!status", "!help", "!jobs", "!ask hello"):
         ended(loopback, text, DONE)
-    for text in ("!say hello", "!history", "!mute", "!ask", "!frobnicate", "!voice af_heart"):
+    for text in ("!say hello", "!history", "!mute", "!ask", "!frobnicate", "!voice af_heart", "!stop"):
         lines = len(bot.lines)
         ended(loopback, text, REFUSED)
         logged = [line for line in bot.lines[lines:] if " WARNING bot." in line]
