@@ -19,6 +19,7 @@ from bot.chat.marks import State
 from bot.chat.outlet import Marker, trouble
 from bot.chat.people import People
 from bot.chat.rendering import split
+from bot.chat.safe_events import guard_events
 from bot.chat.showing import inline
 from bot.chat.text import TextDesk
 from bot.chat.voice import VoiceDesk
@@ -58,6 +59,7 @@ class SidetoneBot(bridge.Bot):
             allowed_mentions=discord.AllowedMentions.none(),
             proxy=settings.proxy or None,
         )
+        guard_events(self)
         self.logged_in = asyncio.Event()
         self.people = People(settings)
         self._limits = Limits(commands=settings.commands_a_minute, questions=settings.questions_a_minute)

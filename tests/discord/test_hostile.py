@@ -92,6 +92,24 @@ def test_every_command_marks_how_it_ended(loopback: Loopback, bot: BotProcess) -
         assert len(logged) == 1, f"{text}: {logged}"
 
 
+def test_an_event_that_cannot_be_read_does_not_end_the_bot(loopback: Loopback, bot: BotProcess) -> None:
+    lines = len(bot.lines)
+    broken: dict[str, Json] = {
+        "MESSAGE_CREATE": world.message(OWNER, "!status") | {"member": None, "author": {"id": "7"}},
+        "INTERACTION_CREATE": {"id": "1"},
+        "MESSAGE_UPDATE": {},
+        "GUILD_MEMBER_UPDATE": {"guild_id": None},
+        "VOICE_STATE_UPDATE": {"guild_id": str(world.GUILD)},
+        "CHANNEL_CREATE": {"id": "no number"},
+        "WHAT_COMES_NEXT_YEAR": {"id": 1},
+    }
+    for name, data in broken.items():
+        loopback.run(loopback.gateway.dispatch(name, data))
+    ended(loopback, "!status", DONE)
+    logged = [line for line in bot.lines[lines:] if "was not understood and is left out: MESSAGE_CREATE" in line]
+    assert len(logged) == 1
+
+
 # --- what Discord refuses ---------------------------------------------------------------------------------------
 
 
