@@ -107,7 +107,7 @@ async def run(settings: Settings, debug_audio: Path | None = None) -> int:
         if watch:
             await closing.enter_async_context(watch.watching())
         diagnosis = Explained(make_diagnosis(settings, llm), read_once)
-        tools = Tools(agent, debugging=Debugging(diagnosis, [watch] if watch else []))
+        tools = Tools(agent, debugging=Debugging(diagnosis, [watch], watch.listen) if watch else Debugging(diagnosis))
         await run_discord(settings, brain, say, model=model, spoken=spoken, tools=tools, models=shelf)
     return 0
 

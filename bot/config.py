@@ -120,6 +120,8 @@ class DiscordSettings:
     """Of one user, questions among them; 0 for no limit."""
     questions_a_minute: int = 10
     """The same for questions."""
+    diagnoses_an_hour: int = 6
+    """Of new errors in watched logs, without being asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +294,7 @@ def _discord(read: _Reader, data: Path) -> DiscordSettings:
         approvers=read.ids("DISCORD_APPROVERS"),
         commands_a_minute=read.whole("DISCORD_COMMANDS_PER_MINUTE", 30, 0, 10_000),
         questions_a_minute=read.whole("DISCORD_QUESTIONS_PER_MINUTE", 10, 0, 10_000),
+        diagnoses_an_hour=read.whole("DISCORD_DIAGNOSES_PER_HOUR", 6, 0, 1000),
     )
 
 

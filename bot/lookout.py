@@ -34,6 +34,19 @@ class Lookout:
         self._logs = logs
         self._commands = commands
         self._read_once = read_once
+        self._listeners: list[Callable[[Finding], None]] = []
+        self._old = True
+        """What is read now was written before the bot came."""
+        logs.listen(self._tell)
+
+    def listen(self, listener: Callable[[Finding], None]) -> None:
+        """`listener` is told of each new error in a watched log once."""
+        self._listeners.append(listener)
+
+    def _tell(self, finding: Finding) -> None:
+        if not self._old:
+            for listener in self._listeners:
+                listener(finding)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -62,10 +75,12 @@ class Lookout:
                 log.info("the watched logs cannot be read now: %s", error.reason)
                 await asyncio.sleep(max(AGAIN_S, error.retry_after_s or 0.0))
                 continue
-            cursor = found.cursor
             for change in found.changes:
                 if change.lines:
                     self._logs.feed(change.path, "".join(f"{line}\n" for line in change.lines).encode())
+                    if not cursor:
+                        self._logs.flush(change.path)
+            cursor, self._old = found.cursor, False
             await asyncio.sleep(PACE_S if found.changes else 0.0)
 
     async def _flush(self) -> None:

@@ -83,6 +83,10 @@ class Asking:
         if refused:
             await request.refuse(refused)
 
+    def start(self, channel: int, user: int, question: str, outlet: Outlet) -> str:
+        """Starts an answer that nobody has asked for; why not, or nothing."""
+        return self._desk.ask(channel, user, question, outlet)
+
     async def fetch(self, url: str, limit: int) -> bytes:
         return await download(url, limit, self._bot.http.proxy, self._bot.http.proxy_auth)
 

@@ -23,6 +23,7 @@ from bot.chat.voice import VoiceDesk
 from bot.config import Settings
 from bot.errors import DiscordError, MissingPackage
 from bot.events import Exchange
+from bot.findings import Finding
 from bot.masking import Mask
 from bot.ports import Brain, Conversation, Diagnosis, Findings, Microphones, Models, Talk, ToolAgent
 from bot.worker import Worker
@@ -65,6 +66,8 @@ class Debugging:
     diagnosis: Diagnosis
     findings: Sequence[Findings] = ()
     """Asked in this order for what failed last; the first that knows of something is taken."""
+    listen: Callable[[Callable[[Finding], None]], None] | None = None
+    """Takes who is told of each new error in a watched log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ async def run_discord(
             bot.add_cog(DebugCommand(bot.asking, tools.debugging))
         if models and choice:
             bot.add_cog(ModelCommands(models, choice))
-        runs = ToolDesk(bot, tools.agent, tasks, tools.approval_s)
+        runs = ToolDesk(bot, tools, tasks, settings.discord)
         try:
             with _stopping_signals(stop):
                 if problem := await history.problem():

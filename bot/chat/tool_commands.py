@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import discord
 from discord.ext import bridge, commands
 
 from bot.chat import showing
@@ -14,6 +15,7 @@ from bot.chat.approval_card import DiscordAsker
 from bot.chat.bridging import Context, command, option
 from bot.chat.command_line import CommandTextError, parse
 from bot.chat.marks import Mark, State
+from bot.chat.noticeboard import Noticeboard
 from bot.chat.outlet import DiscordOutlet, Marker
 from bot.chat.people import People
 from bot.chat.rendering import Rendered
@@ -58,8 +60,9 @@ Answer = Rendered | str
 
 
 class ToolCommands(commands.Cog):
-    def __init__(self, hands: Hands | None, marker: Marker, people: People) -> None:
+    def __init__(self, hands: Hands | None, marker: Marker, people: People, board: Noticeboard | None = None) -> None:
         self._hands = hands
+        self._board = board
         self._marker = marker
         self._people = people
         self._cursors: OrderedDict[tuple[int, int], str] = OrderedDict()
@@ -89,7 +92,11 @@ class ToolCommands(commands.Cog):
     async def watch(self, ctx: Context, *, path: str = "") -> None:
         async def answer(hands: Hands, user: str) -> Answer:
             watched = await hands.agent.watch(user, path.strip())
-            return f"Watching {showing.watched(watched)}. `!changes` shows what happens there."
+            if self._board is None:
+                return f"Watching {showing.watched(watched)}. `!changes` shows what happens there."
+            if isinstance(ctx.channel, discord.abc.Messageable):
+                self._board.place = ctx.channel
+            return f"Watching {showing.watched(watched)}. New errors in logs are shown here; `!changes` shows the rest."
 
         await self._answer(ctx, path, answer)
 

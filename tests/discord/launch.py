@@ -108,7 +108,7 @@ async def main(settings: config.Settings) -> None:
         watch = Lookout(agent, read_once(), FailedRuns(agent), read_once) if agent else None
         if watch:
             await closing.enter_async_context(watch.watching())
-        tools = Tools(agent, lifetime_s, Debugging(diagnosis, [watch] if watch else []))
+        tools = Tools(agent, lifetime_s, Debugging(diagnosis, [watch], watch.listen) if watch else Debugging(diagnosis))
         await run_discord(settings, make_brain, say, model="a script", spoken=spoken, tools=tools)
     if client:
         await client.close()

@@ -122,29 +122,34 @@ def test_with_nothing_it_takes_what_failed_last(loopback: Loopback, bot: BotProc
     loopback.wait_for_text("Nothing has failed that I know of.", after=before)
 
 
-def test_with_nothing_it_takes_an_error_that_a_watched_log_got_since(
+def test_a_new_error_in_a_watched_log_is_shown_and_diagnosed_once(
     loopback: Loopback, bot: BotProcess, agent: AgentProcess
 ) -> None:
-    server = agent.root / "server.log"
+    server, source = agent.root / "server.log", agent.root / "cart.py"
+    source.write_text("def total(prices, count):\n    return sum(prices) / count\n", encoding="utf-8")
     server.write_text("started\n", encoding="utf-8")
     before = fresh(loopback)
     loopback.say(OWNER, "!watch server.log")
-    loopback.wait_for_text("Watching ", after=before)
-    trace = 'Traceback (most recent call last):\n  File "/src/shop/cart.py", line 12, in total\n    return p / n\n'
+    loopback.wait_for_text("New errors in logs are shown here", after=before)
+    trace = f'Traceback (most recent call last):\n  File "{source}", line 2, in total\n    return sum(prices) / count\n'
     with server.open("a", encoding="utf-8") as file:
-        file.write(f"{trace}{ERROR}\nnext request\n")
+        file.write(f"{trace}{ERROR}\nnext request\n" * 2)
+    card = loopback.wait_for_text(f"New error: `{ERROR}`", after=before).text
+    assert f"at `{source}:2` in `total`, from `{server}`" in card
+    assert "> 2     return sum(prices) / count" in card
+    diagnosis = loopback.wait_for_text("Answered: 0.", after=before).text
+    assert f"Where to look first: {source}:2 in total" in diagnosis
 
-    def told() -> bool:
-        before = len(loopback.messages)
+    def asked() -> str:
+        before = fresh(loopback)
         loopback.slash(OWNER, "debug")
-        loopback.wait("an answer", lambda: len(loopback.messages) > before)
-        loopback.wait_for_text("Answered: ", after=before)
-        return "division by zero`, from " in loopback.messages[before].text
+        loopback.wait_for_text(f"What failed last is `division by zero`, from {server}.", after=before)
+        return loopback.wait_for_text("Answered: 0.", after=before).text
 
-    loopback.wait("the log's error", told)
-    shown = "\n".join(message.text for message in loopback.messages[before:])
-    assert f"It comes from {server}." in shown
-    assert "Where to look first: /src/shop/cart.py:12 in total" in shown
+    # That nothing follows the second is known when the log has been quiet for a while.
+    loopback.wait("the second one", lambda: "It came 2 times." in asked())
+    assert f"It comes from {server}." in asked()
+    assert len([each for each in loopback.messages if "New error: " in each.text]) == 1
 
 
 def test_what_cannot_be_read_is_named(loopback: Loopback, bot: BotProcess) -> None:
