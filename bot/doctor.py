@@ -174,13 +174,21 @@ def sound(settings: Settings) -> Iterator[Check]:
             yield Check(what, "warn", "none", fix)
             continue
         names = ", ".join(f"{d.number}: {d.name}" for d in listed)
-        yield Check(what, "ok", f"{wanted or 'the default'} of {names}")
+        try:
+            devices.choose(listed, wanted, what)
+        except SidetoneError as error:
+            yield Check(what, "fail", f"{wanted or 'the default'} is none of {names}", str(error))
+        else:
+            yield Check(what, "ok", f"{wanted or 'the default'} of {names}")
 
 
 def gpu(catalogue: Catalogue) -> Check:
     if catalogue.device == "cuda":
         return Check("GPU", "ok", "CUDA")
-    return Check("GPU", "ok" if catalogue.profile == "embedded" else "warn", "no CUDA; the models run on the CPU")
+    found = "no CUDA; the models run on the CPU"
+    if catalogue.profile == "embedded":
+        return Check("GPU", "ok", found)
+    return Check("GPU", "warn", found, "Install NVIDIA's driver, or set MODEL_PROFILE=embedded in .env.")
 
 
 def agent(settings: Settings) -> Check:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from bot import config, doctor
+from bot.audio.devices import Device
 from bot.chat import voice_link
 
 
@@ -46,3 +49,22 @@ def test_what_voice_in_discord_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (opus.state, opus.found, dave.state) == ("warn", "missing", "ok")
     assert "libopus0" in opus.fix
     assert voice_link.refusal() == voice_link.NO_OPUS
+
+
+def test_no_cuda_for_the_profile_that_needs_it_comes_with_a_fix() -> None:
+    places: Any = SimpleNamespace(device="cpu", profile="gpu")
+    check = doctor.gpu(places)
+    assert check.state == "warn"
+    assert "MODEL_PROFILE=embedded" in check.fix
+
+
+def test_a_microphone_that_is_not_there_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+    yeti = Device(3, "Yeti", "ALSA", 1, 2, 48_000, True, True)
+    for listing in ("inputs", "outputs"):
+        monkeypatch.setattr(f"bot.audio.devices.{listing}", lambda backend: [yeti])
+    wrong, speaker = doctor.sound(config.load(None, {"MIC_DEVICE": "Rode"}))
+    assert (wrong.state, speaker.state) == ("fail", "ok")
+    assert wrong.found == "Rode is none of 3: Yeti"
+    assert "MIC_DEVICE" in wrong.fix
+    right, _ = doctor.sound(config.load(None, {"MIC_DEVICE": "yeti"}))
+    assert right.state == "ok"
