@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from bot.agent_types import Change
 from bot.errors import AgentError
 from bot.findings import Finding
 from bot.ports import Detector, Diagnosis, Findings, Watching
@@ -77,16 +78,27 @@ class Lookout:
                 continue
             for change in found.changes:
                 if change.lines:
-                    self._logs.feed(change.path, "".join(f"{line}\n" for line in change.lines).encode())
-                    if not cursor:
-                        self._logs.flush(change.path)
+                    self._read(change, at_once=not cursor)
             cursor, self._old = found.cursor, False
             await asyncio.sleep(PACE_S if found.changes else 0.0)
+
+    def _read(self, change: Change, at_once: bool) -> None:
+        try:
+            self._logs.feed(change.path, "".join(f"{line}\n" for line in change.lines).encode())
+            if at_once:
+                self._logs.flush(change.path)
+        except Exception:
+            # A line that the sentinel cannot bear must not end the bot.
+            log.exception("a defect while a watched log was read")
+            self._logs.forget(change.path)
 
     async def _flush(self) -> None:
         while True:
             await asyncio.sleep(QUIET_S)
-            self._logs.flush_quiet()
+            try:
+                self._logs.flush_quiet()
+            except Exception:
+                log.exception("a defect at the end of what a watched log said")
 
 
 class Explained:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from bot.agent_types import Change, Changes, Watched
 from bot.errors import AgentError
 from bot.findings import Finding, TraceFrame
@@ -133,5 +135,26 @@ def test_the_diagnosis_is_told_which_error_a_text_holds() -> None:
         words = Finding("", "", "", (), None, "it does not work", "", "")
         Explained(asked, detector).question(words)
         assert asked.finding == words
+
+    run_virtual(scene())
+
+
+class Choking(Sentinel):
+    """Cannot bear one line."""
+
+    def feed(self, source: str, data: bytes) -> tuple[Finding, ...]:
+        if b"poison" in data:
+            raise ZeroDivisionError
+        return super().feed(source, data)
+
+
+def test_a_line_that_cannot_be_read_costs_that_piece_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        agent = Agent(("poison",))
+        found = Lookout(agent, Choking(lambda: 0.0), Commands(), detector)
+        async with found.watching():
+            await asyncio.sleep(5)
+            assert len(agent.waits) == 3, "it goes on"
+        assert "a defect while a watched log was read" in caplog.text
 
     run_virtual(scene())
