@@ -84,7 +84,7 @@ class Lookout:
 
     def _read(self, change: Change, at_once: bool) -> None:
         try:
-            self._logs.feed(change.path, "".join(f"{line}\n" for line in change.lines).encode())
+            self._logs.feed(change.path, "".join(f"{line}\n" for line in change.lines).encode("utf-8", "replace"))
             if at_once:
                 self._logs.flush(change.path)
         except Exception:
@@ -115,7 +115,7 @@ class Explained:
 def explained(finding: Finding, detector: Detector) -> Finding:
     """With the last error that stands in its text, or as it is. The text stays whole: what came before the error may be
     why."""
-    found = [*detector.feed(finding.source, finding.text.encode()), *detector.flush(finding.source)]
+    found = [*detector.feed(finding.source, finding.text.encode("utf-8", "replace")), *detector.flush(finding.source)]
     if not found:
         return finding
     return replace(found[-1], text=finding.text, last_seen=finding.last_seen)

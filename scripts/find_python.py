@@ -63,7 +63,7 @@ def find():
 
 
 def answers(path, options) -> bool:
-    """Asked rather than believed: a name on the PATH may be a version manager's or a shop's placeholder."""
+    """Asked rather than believed: a name on the PATH may be a version manager's or an app store's placeholder."""
     try:
         answer = subprocess.run(
             [path] + options + ["-c", QUESTION],  # noqa: RUF005

@@ -40,7 +40,7 @@ LONGEST_ID = 40
 LONGEST_PATTERN = 1000
 ARGUMENT = {
     "read": "Which file? `!read src/app.py`, `!read src/app.py:40-80`",
-    "find": "What do you look for? `!find TODO`, or `!find /def \\w+_test/` for a regular expression.",
+    "find": "What are you looking for? `!find TODO`, or `!find /def \\w+_test/` for a regular expression.",
     "watch": "What shall be watched? `!watch src` or `!watch logs/server.log`",
     "unwatch": "Which one? `!watches` lists them.",
     "run": "There is no command. Write it after the name: `!run git status`",

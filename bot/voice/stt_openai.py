@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 import wave
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from bot.config import CloudSettings
-from bot.errors import ProviderError
 from bot.events import MIC_RATE, EngineInfo, Int16, Transcript
-from bot.openai_sdk import ADDRESS, load_sdk, make_client, translated
-from bot.provider import PASSING, provider
+from bot.openai_sdk import AudioEndpoint, translated
 from bot.voice.stt_audio import SILENCE_DB, loudest_db
-from bot.worker import Worker
-
-log = logging.getLogger(__name__)
 
 SHORTEST_S = 0.1
 WAITS_S = (0.5, 1.5)
@@ -31,27 +25,15 @@ class OpenAiStt:
 
     def __init__(self, settings: CloudSettings, *, language: str, vocabulary: str) -> None:
         """`vocabulary`: a sentence with words that are likely. Raises ConfigError."""
-        self._settings = settings
-        self._who = provider("OpenAI", "OPENAI", settings, ADDRESS, "STT")
+        self._endpoint = AudioEndpoint(settings, "STT", WAITS_S)
         self._language = language
         self._vocabulary = vocabulary
-        self._sdk: Any = None
-        self._client: Any = None
 
     async def load(self) -> EngineInfo:
-        started = asyncio.get_running_loop().time()
-        worker = Worker("import-sdk")
-        try:
-            self._sdk = await worker.run(load_sdk)
-            self._client = await worker.run(make_client, self._sdk, self._settings)
-        finally:
-            worker.close()
-        took = asyncio.get_running_loop().time() - started
-        return EngineInfo("STT", self._who.model, self._who.model, 0, urlsplit(self._who.address).netloc, took, 0)
+        return await self._endpoint.load()
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
+        await self._endpoint.close()
 
     async def transcribe(self, pcm: Int16) -> Transcript:
         """Raises ProviderError. Silence is not sent: it costs, and models make up words for it."""
@@ -62,28 +44,19 @@ class OpenAiStt:
             return Transcript("", language, "silence")
         now = asyncio.get_running_loop().time
         started = now()
-        text = await self._tries(_wav(pcm))
+        text = await self._endpoint.tries(partial(self._ask, _wav(pcm)))
         return Transcript(text, language, "" if text else "no speech", now() - started)
 
-    async def _tries(self, sound: bytes) -> str:
-        for wait_s in (*WAITS_S, None):
-            try:
-                return await self._ask(sound)
-            except ProviderError as error:
-                if wait_s is None or error.reason not in PASSING or (error.retry_after_s or 0) > wait_s:
-                    raise
-                log.warning("%s (trying again in %.1f s)", error, wait_s)
-            await asyncio.sleep(wait_s)
-        raise AssertionError("the last try returns or raises")
-
     async def _ask(self, sound: bytes) -> str:
-        request: dict[str, Any] = {"model": self._who.model, "file": ("speech.wav", sound, "audio/wav")}
+        request: dict[str, Any] = {"model": self._endpoint.who.model, "file": ("speech.wav", sound, "audio/wav")}
         if self._language != "auto":
             request["language"] = self._language
         if self._vocabulary:
             request["prompt"] = self._vocabulary
-        with translated(self._sdk, self._who):
-            heard = await self._client.audio.transcriptions.create(**request, response_format="json", timeout=LIMIT_S)
+        with translated(self._endpoint.sdk, self._endpoint.who):
+            heard = await self._endpoint.client.audio.transcriptions.create(
+                **request, response_format="json", timeout=LIMIT_S
+            )
             return str(heard.text or "").strip()
 
 

@@ -155,7 +155,8 @@ def test_watching(loopback: Loopback, bot: BotProcess, agent: AgentProcess, form
 
 
 def test_what_is_missing_is_asked_for(loopback: Loopback, bot: BotProcess) -> None:
-    for name, expected in (("read", "Which file?"), ("find", "What do you look for?"), ("run", "There is no command.")):
+    asked = (("read", "Which file?"), ("find", "What are you looking for?"), ("run", "There is no command."))
+    for name, expected in asked:
         answer(loopback, "prefix", name, "", expected)
 
 

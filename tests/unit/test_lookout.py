@@ -132,7 +132,7 @@ def test_the_diagnosis_is_told_which_error_a_text_holds() -> None:
         assert asked.finding is not None and asked.finding.top is not None
         assert (asked.finding.type, asked.finding.top.line) == ("ZeroDivisionError", 12)
         assert asked.finding.text == pasted.text
-        words = Finding("", "", "", (), None, "it does not work", "", "")
+        words = Finding("", "", "", (), None, "it does not work \ud83d", "", "")
         Explained(asked, detector).question(words)
         assert asked.finding == words
 
